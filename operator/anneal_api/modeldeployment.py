@@ -1,0 +1,104 @@
+"""ModelDeployment: the spec a user writes and the status we write. The only place that spells its field names."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from anneal_api.conditions import Condition
+from anneal_api.finetunejob import ArtifactStatus, TimelineEntry
+from anneal_api.model import Document, Name, StatusDocument, rules
+from anneal_api.pod import Resources, Scheduling
+from anneal_api.uri import ClaimUri
+
+KIND = "ModelDeployment"
+PLURAL = "modeldeployments"
+SINGULAR = "modeldeployment"
+SHORT_NAMES = ("mdep",)
+
+BASE_MODEL_NAME = "base"
+"""An adapter's base model is served beside it under this name."""
+
+
+class FineTuneJobRef(Document):
+    """A FineTuneJob in the same namespace."""
+
+    name: Name
+    """Name of the FineTuneJob."""
+
+
+class ServedModel(Document):
+    """What to serve."""
+
+    model_config = {"json_schema_extra": rules(
+        ("has(self.fineTuneJobRef) != has(self.uri)", "set exactly one of model.fineTuneJobRef and model.uri"),
+    )}
+
+    fine_tune_job_ref: FineTuneJobRef | None = None
+    """Serve the artifact that this FineTuneJob published; a newer run becomes a new revision."""
+    uri: ClaimUri | None = None
+    """Serve a folder in a claim: an artifact with manifest.json, or a plain model folder."""
+
+
+class Engine(Document):
+    """The inference engine."""
+
+    type: Literal["vllm"] = "vllm"
+    """vllm: an OpenAI-compatible server."""
+    max_model_len: int = Field(default=2048, ge=64, le=1_048_576)
+    """Longest prompt and answer together, in tokens. More needs more memory."""
+
+
+class ModelDeploymentSpec(Document):
+    """What to serve, as what, and on how much."""
+
+    model: ServedModel
+    """What to serve."""
+    served_name: str = Field(
+        default="", max_length=63, pattern=r"^[A-Za-z0-9._-]*$",
+        json_schema_extra=rules(("self != 'base'", "servedName base is taken by the base model of an adapter")))
+    """Model name in requests; default: the name of the ModelDeployment."""
+    engine: Engine = Engine()
+    """The inference engine."""
+    replicas: int = Field(default=1, ge=0, le=100)
+    """Pods that serve. 0 stops serving and keeps the pinned artifact."""
+    resources: Resources = Resources()
+    """Resources of one pod."""
+    scheduling: Scheduling = Scheduling()
+    """Where the pods may run."""
+
+
+class RevisionStatus(StatusDocument):
+    """One revision: everything that serving depends on."""
+
+    name: str = Field(max_length=63)
+    """Name of the Deployment."""
+    hash: str = Field(max_length=16)
+    """Hash of the pod template's inputs, the artifact digest included."""
+    artifact: ArtifactStatus
+    """What it serves, pinned."""
+    ready_replicas: int = 0
+    """Pods that have completed a prompt."""
+
+
+class ModelDeploymentStatus(StatusDocument):
+    """What the operator observed. Conditions are the API; phase is a summary for people."""
+
+    observed_generation: int = 0
+    """metadata.generation that this status is about."""
+    phase: str = Field(default="", max_length=32)
+    """Pending, Verifying, Starting, Serving, Stopped or Failed. Programs read conditions."""
+    conditions: list[Condition] = Field(default=[], max_length=16, json_schema_extra={
+        "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
+    """Ready, Reconciling, Stalled, ArtifactVerified, Available."""
+    url: str = Field(default="", max_length=512)
+    """Address inside the cluster, with the OpenAI API under /v1."""
+    served_name: str = Field(default="", max_length=63)
+    """Model name to put into requests."""
+    stable: RevisionStatus | None = None
+    """The revision that receives traffic."""
+    next: RevisionStatus | None = None
+    """The revision that is being started, if it differs."""
+    replicas: str = Field(default="", max_length=32)
+    """Ready and wanted pods of the newest revision, for example "1/2"."""
+    timeline: list[TimelineEntry] = Field(default=[], max_length=64)
+    """Where the time went, oldest first."""

@@ -1,0 +1,1 @@
+"""The only package that imports kopf (with __main__): watch, queue, reconcile."""

@@ -1,0 +1,1 @@
+"""All I/O of the operator: the client, gathering facts, carrying out plans, the Lease."""
