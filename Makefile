@@ -1,0 +1,78 @@
+# Every command a person needs. `make help` lists them; each installs what it needs itself.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+PYTHON ?= python3
+export PYTHONPATH := operator:trainer_image:server_image:localcluster:tools:.
+export PYTHONDONTWRITEBYTECODE := 1
+
+# Environments are made on first use and kept in the cache, keyed by the lock files.
+DEV := $(PYTHON) -m anneal_dev.environment dev --
+TRAINER := $(PYTHON) -m anneal_dev.environment trainer --
+UNIT := -q -m "not apiserver and not e2e and not torch" tests/unit
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: ## From nothing to a tuned model that answers, on the embedded local cluster
+	@$(DEV) python -m anneal_dev.demo
+
+.PHONY: test
+test: ## Everything: unit, API server, trainer and end-to-end rigs; sets up and cleans up
+	@$(DEV) python -m anneal_dev.rigs
+
+.PHONY: check
+check: ## Lint, types, layers, stale generated files, unit tests (under 3 minutes)
+	@$(DEV) ruff check .
+	@$(DEV) mypy
+	@$(DEV) lint-imports --no-cache
+	@$(DEV) python tools/generate.py --check
+	@$(DEV) python -m pytest $(UNIT)
+
+.PHONY: generate
+generate: ## Write CRDs, chart CRDs, values schema, kustomize and reference docs
+	@$(DEV) python tools/generate.py
+
+.PHONY: format
+format: ## Sort imports and apply safe lint fixes
+	@$(DEV) ruff check --fix .
+
+.PHONY: lock
+lock: ## Compile requirements/*.txt from pyproject.toml
+	@$(PYTHON) -m anneal_localcluster_images lock
+
+.PHONY: cluster-up
+cluster-up: ## Start the local single-node Kubernetes (root)
+	@$(PYTHON) -m anneal_localcluster up --fake-gpus 1
+
+.PHONY: cluster-down
+cluster-down: ## Stop it and leave nothing but the cache
+	@$(PYTHON) -m anneal_localcluster down
+
+.PHONY: images
+images: ## Build all images and load them into the local cluster
+	@$(PYTHON) -m anneal_localcluster_images build
+	@$(PYTHON) -m anneal_localcluster_images load
+
+.PHONY: test-unit
+test-unit: ## Unit tests alone
+	@$(DEV) python -m pytest $(UNIT)
+
+.PHONY: test-apiserver
+test-apiserver: ## Tests against a real kube-apiserver
+	@$(DEV) python -m pytest -q -m apiserver tests/apiserver
+
+.PHONY: test-trainer
+test-trainer: ## Tests of the trainer with real torch on CPU
+	@$(TRAINER) python -m pytest -q -m torch tests/unit
+
+.PHONY: test-e2e
+test-e2e: ## Tests with real pods, on the cluster that `make demo` left up
+	@$(DEV) python -m pytest -q -m e2e tests/e2e
+
+.PHONY: clean
+clean: ## Remove build/ of this clone
+	@rm -rf build

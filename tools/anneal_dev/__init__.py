@@ -1,0 +1,1 @@
+"""Developer tooling behind the Makefile: environments, the demo, and the test rigs. Standard library only."""

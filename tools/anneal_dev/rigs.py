@@ -1,0 +1,127 @@
+"""`make test`: every rig, set-up and clean-up included, and a table of what ran where and how long.
+
+The end-to-end rig runs the demo itself, as a user would, then the tests that need its cluster.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from anneal_dev import demo, leftovers
+from anneal_dev.environment import ROOT, python_of
+from anneal_dev.steps import Console, Outcome, Step, StepError, run
+
+OUT = ROOT / "build" / "test"
+RIGS = {
+    "lint": "no cluster", "types": "no cluster", "layers": "no cluster", "generated": "no cluster",
+    "unit": "pure code and fakes", "apiserver": "real etcd, kube-apiserver, controller-manager, scheduler",
+    "trainer": "real torch on CPU", "e2e": "real kubelet, pods, torch, vLLM",
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Tests of one rig, from pytest's own report."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+
+def pytest_step(name: str, python: str, *arguments: str, needs: tuple[str, ...] = ()) -> Step:
+    """A step that runs pytest and leaves its report in build/test/<name>.xml."""
+    command = (python, "-m", "pytest", "-q", f"--junitxml={OUT / name}.xml", *arguments)
+    return Step(name, command, needs=needs)
+
+
+def steps() -> list[Step]:
+    """All rigs; the cheap ones first, so that a broken build is told at once."""
+    dev = sys.executable
+    bin_dir = str(Path(dev).parent)
+
+    def trainer(console: Console) -> None:
+        # The environment with torch is made here, not at import: it takes a minute when cold.
+        step = pytest_step("trainer", python_of("trainer"), "-m", "torch", "tests/unit")
+        assert not callable(step.command)
+        console.call("trainer", step.command)
+
+    return [
+        Step("lint", (f"{bin_dir}/ruff", "check", ".")),
+        Step("types", (f"{bin_dir}/mypy",), needs=("lint",)),
+        Step("layers", (f"{bin_dir}/lint-imports", "--no-cache"), needs=("lint",), show=False),
+        pytest_step("unit", dev, "-m", "not apiserver and not e2e and not torch", "tests/unit", needs=("types", "layers")),
+        Step("node", ("python3", "-m", "anneal_localcluster", "tools")),
+        Step("generated", (dev, "tools/generate.py", "--check"), needs=("node", "unit")),
+        pytest_step("apiserver", dev, "-m", "apiserver", "tests/apiserver", needs=("node", "unit")),
+        Step("trainer", trainer, needs=("unit",)),
+        *demo.steps(needs=("apiserver", "trainer", "generated")),
+        pytest_step("e2e", dev, "-m", "e2e", "tests/e2e", needs=demo.LAST),
+    ]
+
+
+def counts(name: str) -> Counts:
+    """Read one rig's report; zero where the rig runs no tests."""
+    path = OUT / f"{name}.xml"
+    if not path.exists():
+        return Counts()
+    total = failed = skipped = 0
+    for suite in ElementTree.parse(path).getroot().iter("testsuite"):  # noqa: S314 - our own file
+        total += int(suite.get("tests", 0))
+        failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped += int(suite.get("skipped", 0))
+    return Counts(total - failed - skipped, failed, skipped)
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """What ran where and how long."""
+    rows = [f"{'step':<12}{'result':<9}{'seconds':>8}  {'tests':<28}where"]
+    for outcome in outcomes:
+        found = counts(outcome.name)
+        tests = f"{found.passed} passed, {found.skipped} skipped" if found != Counts() else ""
+        rows.append(f"{outcome.name:<12}{'ok' if outcome.ok else 'FAILED':<9}{outcome.seconds:>8.1f}  {tests:<28}"
+                    f"{RIGS.get(outcome.name, '')}")
+    return "\n".join(rows)
+
+
+def clean_up(console: Console, was_up: bool) -> Outcome:
+    """Take down what this run started and prove that nothing is left."""
+    if was_up:
+        console.say("cleanup", "the local cluster was up before this run, so it stays up (make cluster-down removes it)")
+        return Outcome("cleanup", True, 0.0)
+    return run([Step("cleanup", lambda c: (c.call("cleanup", demo.CLUSTER_DOWN), leftovers.check(c))[0])], console)[0]
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run everything; always clean up."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    os.chdir(ROOT)
+    shutil.rmtree(OUT, ignore_errors=True)
+    console = Console(OUT)
+    was_up = demo.cluster_is_up()
+    outcomes: list[Outcome] = []
+    try:
+        outcomes = run(steps(), console, workers=3)
+    except (KeyboardInterrupt, StepError) as error:
+        console.say("test", f"stopped: {error or 'interrupted'}; cleaning up")
+        outcomes.append(Outcome("test", False, 0.0, "interrupted"))
+    finally:
+        outcomes.append(clean_up(Console(OUT), was_up))
+    print("\n" + table(outcomes))
+    total = [counts(outcome.name) for outcome in outcomes]
+    failed = sum(c.failed for c in total) + sum(not o.ok and counts(o.name).failed == 0 for o in outcomes)
+    print(f"\n{sum(c.passed for c in total)} passed, {failed} failed, {sum(c.skipped for c in total)} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
