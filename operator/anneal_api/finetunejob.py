@@ -297,6 +297,8 @@ class ProgressStatus(StatusDocument):
     """Passes over the data done."""
     percent: int = 0
     """0 to 100."""
+    first_loss: float | None = None
+    """Training loss of the first step, in nats per trained token."""
     loss: float | None = None
     """Latest training loss, in nats per trained token."""
     eval_loss: float | None = None
