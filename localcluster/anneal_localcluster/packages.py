@@ -1,0 +1,69 @@
+"""Programs that come from the distribution."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from anneal_localcluster.errors import ClusterError
+from anneal_localcluster.shell import run, say
+
+CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
+CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
+# program -> Debian package
+PROGRAMS: Mapping[str, str] = {
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "mount": "mount",
+}
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def program(name: str) -> str:
+    """Debian keeps some of them in sbin, which a user's PATH may lack."""
+    found = shutil.which(name) or shutil.which(name, path=SEARCH_PATH)
+    if not found:
+        raise ClusterError(f"the program `{name}` is missing", f"install the package {PROGRAMS.get(name, name)}")
+    return found
+
+
+def cni_folder() -> Path | None:
+    for folder in CNI_FOLDERS:
+        if all((folder / plugin).exists() for plugin in CNI_PLUGINS):
+            return folder
+    return None
+
+
+def missing_packages() -> list[str]:
+    names = {
+        package
+        for name, package in PROGRAMS.items()
+        if not (shutil.which(name) or shutil.which(name, path=SEARCH_PATH))
+    }
+    if cni_folder() is None:
+        names.add("containernetworking-plugins")
+    return sorted(names)
+
+
+def install_missing() -> None:
+    missing = missing_packages()
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        raise ClusterError(
+            f"programs of these (Debian-named) packages are missing: {', '.join(missing)}",
+            f"install them with your package manager; network plugins are looked for in "
+            f"{', '.join(map(str, CNI_FOLDERS))}",
+        )
+    say(f"  installing with apt: {', '.join(missing)}")
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "PATH": SEARCH_PATH}
+    run(["apt-get", "update", "-q"], environment=environment)
+    run(["apt-get", "install", "-qy", "--no-install-recommends", *missing], environment=environment)
+    still = missing_packages()
+    if still:
+        raise ClusterError(f"apt installed them, and still missing: {', '.join(still)}", "install them by hand")

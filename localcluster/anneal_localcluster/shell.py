@@ -1,0 +1,46 @@
+"""Running other programs, with their own words in the error when they fail."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from anneal_localcluster.errors import ClusterError
+
+
+def run(argv: Sequence[str], *, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:
+    done = attempt(argv, text=text, environment=environment)
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip()
+        raise ClusterError(f"`{' '.join(argv)}` failed with exit code {done.returncode}: {reason}")
+    return done.stdout
+
+
+def attempt(
+    argv: Sequence[str], *, text: str | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """For commands whose failure is an answer."""
+    return subprocess.run(argv, input=text, env=environment, capture_output=True, text=True, check=False)
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """One line for each finished step, with the time it took."""
+
+    def __init__(self) -> None:
+        self.begin = time.monotonic()
+        self.last = self.begin
+
+    def step(self, message: str) -> None:
+        now = time.monotonic()
+        say(f"  {message}  ({now - self.last:.1f} s)")
+        self.last = now
+
+    @property
+    def total(self) -> float:
+        return time.monotonic() - self.begin
