@@ -48,8 +48,13 @@ class Site:
         return Command(part, [str(self.binary), part, *arguments], {MARK: str(self.folders.state)})
 
 
-def control_plane(site: Site) -> list[Command]:
-    return [etcd(site), apiserver(site), controller_manager(site), scheduler(site)]
+def api(site: Site) -> list[Command]:
+    return [etcd(site), apiserver(site)]
+
+
+def controllers(site: Site) -> list[Command]:
+    """Start them when the API is ready: before, they are refused what they read first and give up."""
+    return [controller_manager(site), scheduler(site)]
 
 
 def node(site: Site, fake_gpus: int) -> list[Command]:
@@ -141,6 +146,9 @@ def controller_manager(site: Site) -> Command:
         "cluster-signing-key-file": site.key("ca"),
         "use-service-account-credentials": "true",
         "leader-elect": "false",
+        # The default of 20 calls a second makes a fresh cluster wait seconds for its service accounts.
+        "kube-api-qps": "200",
+        "kube-api-burst": "400",
     }
     return site.command("kube-controller-manager", *flags(arguments))
 

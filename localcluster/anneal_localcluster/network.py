@@ -41,7 +41,8 @@ def create(network: Network) -> None:
 
 def allow_forwarding() -> None:
     """Hosts with Docker or a firewall drop forwarded packets unless a rule lets them through."""
-    run(["iptables", "-w", "-N", CHAIN]) if attempt(["iptables", "-w", "-L", CHAIN, "-n"]).returncode else None
+    if attempt(["iptables", "-w", "-L", CHAIN, "-n"]).returncode:
+        run(["iptables", "-w", "-N", CHAIN])
     run(["iptables", "-w", "-F", CHAIN])
     run(["iptables", "-w", "-A", CHAIN, "-i", BRIDGE, "-j", "ACCEPT"])
     run(["iptables", "-w", "-A", CHAIN, "-o", BRIDGE, "-j", "ACCEPT"])
@@ -59,6 +60,17 @@ def remove(network: Network) -> None:
         attempt(["ip", "route", "delete", "unreachable", subnet, "metric", LAST_METRIC])
     for family in ("iptables", "ip6tables"):
         remove_rules(family)
+
+
+def traces() -> list[str]:
+    """What of our network is still there."""
+    found = [] if attempt(["ip", "link", "show", BRIDGE]).returncode else [f"link {BRIDGE}"]
+    listing = attempt(["ip", "route", "show", "type", "unreachable"]).stdout.splitlines()
+    found += [f"route {route.strip()}" for route in listing if LAST_METRIC in route]
+    for family in ("iptables", "ip6tables"):
+        if cleanup_script(attempt([f"{family}-save"]).stdout):
+            found.append(f"{family} rules")
+    return found
 
 
 def links_on_bridge() -> list[str]:

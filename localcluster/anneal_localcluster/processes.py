@@ -85,11 +85,20 @@ def recorded(pids: Path) -> dict[str, Running]:
     return {name: running for name, running in found.items() if running.alive()}
 
 
-def stop(targets: Sequence[Running], grace: float = 10.0) -> None:
+def check_alive(pids: Path, logs: Path) -> None:
+    """Raises when a process that was started is gone, with its last words."""
+    ended = sorted({file.stem for file in pids.glob("*.json")} - set(recorded(pids)))
+    if ended:
+        raise ClusterError(f"{ended[0]} ended:\n    {tail(logs, ended[0])}")
+
+
+def stop(
+    targets: Sequence[Running], grace: float = 10.0, first: signal.Signals = signal.SIGTERM
+) -> None:
     """Asks all at once, waits, then kills those that stayed."""
-    deadline_left = signal_and_wait(targets, signal.SIGTERM, grace)
-    if deadline_left:
-        signal_and_wait(deadline_left, signal.SIGKILL, grace)
+    stayed = signal_and_wait(targets, first, grace)
+    if stayed:
+        signal_and_wait(stayed, signal.SIGKILL, grace)
 
 
 def signal_and_wait(targets: Sequence[Running], number: signal.Signals, grace: float) -> list[Running]:
