@@ -138,12 +138,14 @@ REASONS: dict[Reason, ReasonInfo] = {
                                         "Upgrade the operator to the version of the CRD, or remove the field."),
     Reason.NAME_TAKEN: ReasonInfo("An object that is not ours already has the name of a child we need.", True,
                                   "Rename or delete that object, or give the resource another name."),
-    Reason.BAD_CONFIG: ReasonInfo("The stage refuses its configuration.", True, "Correct the field that the message names."),
+    Reason.BAD_CONFIG: ReasonInfo("The stage refuses its configuration.", True,
+                                  "Correct the field that the message names."),
     Reason.BAD_DATA: ReasonInfo("A row of the dataset or the prompts is not usable.", True,
                                 "Correct the file, line and column that the message names."),
     Reason.DATASET_NOT_FOUND: ReasonInfo("The dataset or prompts path does not exist in its claim.", True,
                                          "Correct the path after pvc://<claim>/."),
-    Reason.MODEL_NOT_FOUND: ReasonInfo("The model path or repository does not exist, or the token may not read it.", True,
+    Reason.MODEL_NOT_FOUND: ReasonInfo(
+        "There is no model at that path or repository, or the token may not read it.", True,
                                        "Correct spec.model.uri, the revision, or the Secret."),
     Reason.MODEL_MISMATCH: ReasonInfo("Model, tokenizer, template and method do not fit together.", True,
                                       "Follow the message; it names the two parts and their values."),
@@ -176,12 +178,18 @@ REASONS: dict[Reason, ReasonInfo] = {
 class Condition(StatusDocument):
     """A Kubernetes condition (meta/v1 Condition)."""
 
-    type: str
+    type: str = Field(max_length=64)
+    """What the condition is about; each kind lists its types."""
     status: Literal["True", "False", "Unknown"]
+    """True, False or Unknown."""
     reason: str = Field(min_length=1, max_length=128)
+    """Why, in one word that programs may rely on; docs/reference/reasons.md explains each."""
     message: str = Field(default="", max_length=4096)
+    """The same for people: what, where, how to fix."""
     observed_generation: int = Field(default=0, ge=0)
+    """metadata.generation that the condition is about."""
     last_transition_time: str = Field(max_length=64)
+    """When status last changed; RFC 3339 in UTC."""
 
 
 def timestamp(now: datetime) -> str:

@@ -19,7 +19,8 @@ class SecretRef(Document):
     """A Secret in the same namespace."""
 
     name: Name
-    """Name of the Secret. The key `token` holds a Hugging Face access token; it is mounted as a file into the prepare pod only."""
+    """Name of the Secret. The key `token` holds a Hugging Face access token; it is mounted as a file,
+    into the prepare pod only."""
 
 
 class ConfigMapKeyRef(Document):
@@ -42,7 +43,8 @@ class Model(Document):
     uri: ModelUri
     """Folder with config.json, tokenizer and *.safetensors: pvc://<claim>/<path> or hf://<owner>/<name>."""
     revision: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
-    """Commit, tag or branch of an hf:// model; resolved to a commit once per run and recorded in the artifact. Default: main."""
+    """Commit, tag or branch of an hf:// model; resolved to a commit once per run and recorded in
+    the artifact. Default: main."""
     secret_ref: SecretRef | None = None
     """Secret with the key `token`, for gated or private hf:// models."""
 
@@ -56,8 +58,8 @@ class Template(Document):
     )}
 
     source: Literal["auto", "model", "builtin", "configMap"] = "auto"
-    """auto: the model's own, or the built-in where it has none. model: the model's own or an error. builtin: a plain instruction
-    template made of existing tokens. configMap: the one in configMapRef."""
+    """auto: the model's own, or the built-in where it has none. model: the model's own or an error. builtin: a plain
+    instruction template made of existing tokens. configMap: the one in configMapRef."""
     config_map_ref: ConfigMapKeyRef | None = None
     """The template for source configMap."""
 
@@ -81,8 +83,8 @@ class Dataset(Document):
     uri: ClaimFileUri
     """A .json or .jsonl file in a claim: pvc://<claim>/<path>."""
     format: Literal["auto", "instruction", "messages"] = "auto"
-    """instruction: {instruction, input?, output}. messages: {messages: [{role, content}, ...]}. auto: told from the first row;
-    every row must then have the same format."""
+    """instruction: {instruction, input?, output}. messages: {messages: [{role, content}, ...]}. auto: told from the
+    first row; every row must then have the same format."""
     split: Split = Split()
     """Shares for validation and test."""
     max_tokens: int = Field(default=2048, ge=16, le=131072)
@@ -122,7 +124,8 @@ class Checkpoint(Document):
     """When the state of training is saved."""
 
     model_config = {"json_schema_extra": rules(
-        ("has(self.steps) == (self.every == 'steps')", "checkpoint.steps goes with checkpoint.every: steps, and only with it"),
+        ("has(self.steps) == (self.every == 'steps')",
+         "checkpoint.steps goes with checkpoint.every: steps, and only with it"),
     )}
 
     every: Literal["epoch", "steps"] = "epoch"
@@ -164,7 +167,8 @@ class Prompts(Document):
     """Prompts whose answers can be checked."""
 
     uri: ClaimFileUri
-    """A .jsonl file in a claim. Each row: {id, messages, check}, where check is one of {contains}, {containsAny}, {equals}, {regex}."""
+    """A .jsonl file in a claim. Each row: {id, messages, check}, where check is one of
+    {contains}, {containsAny}, {equals}, {regex}."""
 
 
 class Evaluation(Document):
@@ -193,7 +197,8 @@ class Workspace(Document):
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = "ReadWriteOnce"
     """Access mode of the claim."""
     retain: Literal["OnFailure", "Always", "Never"] = "OnFailure"
-    """When the workspace outlives the run: OnFailure keeps it until the run is corrected or the FineTuneJob is deleted."""
+    """When the workspace outlives the run: OnFailure keeps it until the run is corrected or the
+    FineTuneJob is deleted."""
 
 
 class Retry(Document):
@@ -388,7 +393,8 @@ class FineTuneJobStatus(StatusDocument):
     observed_generation: int = 0
     """metadata.generation that this status is about."""
     phase: str = Field(default="", max_length=32)
-    """Pending, Preparing, Training, Evaluating, Publishing, Succeeded, Failed or Suspended. Programs read conditions."""
+    """Pending, Preparing, Training, Evaluating, Publishing, Succeeded, Failed or Suspended. Programs read
+    conditions."""
     conditions: list[Condition] = Field(default=[], max_length=16, json_schema_extra={
         "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]})
     """Ready, Reconciling, Stalled, DataValid, Trained, Evaluated, Published."""

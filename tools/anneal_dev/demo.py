@@ -62,8 +62,7 @@ def tool_environment() -> dict[str, str]:
     if EXISTING:
         return {"PATH": path}
     config = subprocess.run([*LOCALCLUSTER, "kubeconfig"], check=True, capture_output=True, text=True).stdout.strip()
-    (ROOT / "build" / "env.sh").write_text(
-        f'export PATH="{_programs()}:{tools}:$PATH"\nexport KUBECONFIG="{config}"\n')
+    (ROOT / "build" / "env.sh").write_text(f'export PATH="{_programs()}:{tools}:$PATH"\nexport KUBECONFIG="{config}"\n')
     return {"PATH": path, "KUBECONFIG": config}
 
 
@@ -88,8 +87,10 @@ def images() -> dict[str, str]:
 
 def _existing_cluster(console: Console) -> None:
     if not os.environ.get("REGISTRY"):
-        raise StepError("CLUSTER=existing needs REGISTRY, a registry that this machine can push to and the cluster can "
-                        "pull from, for example: make demo CLUSTER=existing REGISTRY=registry.example.com/anneal")
+        raise StepError(
+            "CLUSTER=existing needs REGISTRY, a registry that this machine can push to and the cluster can "
+            "pull from, for example: make demo CLUSTER=existing REGISTRY=registry.example.com/anneal"
+        )
     console.call("cluster", ("kubectl", "cluster-info"), env=tool_environment())
 
 
@@ -99,16 +100,38 @@ def _push(console: Console) -> None:
 
 def _install(console: Console) -> None:
     env, image = tool_environment(), images()
-    values = [argument for part in ("operator", "trainer", "vllm")
-              for argument in ("--set-string", f"images.{part}.reference={image[part]}")]
-    console.call("operator", ("helm", "upgrade", "--install", "anneal", "charts/anneal", "--namespace", "anneal-system",
-                              "--create-namespace", *values, "--wait", "--timeout", "5m"), env=env, show=False)
+    values = [
+        argument
+        for part in ("operator", "trainer", "vllm")
+        for argument in ("--set-string", f"images.{part}.reference={image[part]}")
+    ]
+    console.call(
+        "operator",
+        (
+            "helm",
+            "upgrade",
+            "--install",
+            "anneal",
+            "charts/anneal",
+            "--namespace",
+            "anneal-system",
+            "--create-namespace",
+            *values,
+            "--wait",
+            "--timeout",
+            "5m",
+        ),
+        env=env,
+        show=False,
+    )
     console.say("operator", "the operator is installed and Ready in namespace anneal-system")
 
 
 def kubectl(console: Console, step: str, *argv: str, stdin: str | None = None, show: bool = True) -> str:
     """Run kubectl in the demo's namespace."""
-    return console.call(step, ("kubectl", "--namespace", NAMESPACE, *argv), env=tool_environment(), stdin=stdin, show=show)
+    return console.call(
+        step, ("kubectl", "--namespace", NAMESPACE, *argv), env=tool_environment(), stdin=stdin, show=show
+    )
 
 
 def _seed(console: Console) -> None:
@@ -116,8 +139,19 @@ def _seed(console: Console) -> None:
     for kind in ("modeldeployment", "finetunejob"):
         kubectl(console, "data", "delete", kind, NAME, "--ignore-not-found", "--wait=true", show=False)
     kubectl(console, "data", "apply", "-f", str(QUICKSTART / "namespace.yaml"))
-    rows = kubectl(console, "data", "create", "configmap", "support-data", f"--from-file={ROWS}", f"--from-file={PROMPTS}",
-                   "--dry-run=client", "-o", "yaml", show=False)
+    rows = kubectl(
+        console,
+        "data",
+        "create",
+        "configmap",
+        "support-data",
+        f"--from-file={ROWS}",
+        f"--from-file={PROMPTS}",
+        "--dry-run=client",
+        "-o",
+        "yaml",
+        show=False,
+    )
     kubectl(console, "data", "apply", "--server-side", "-f", "-", stdin=rows)
     kubectl(console, "data", "apply", "-f", str(QUICKSTART / "claims.yaml"))
     kubectl(console, "data", "delete", "job", "seed", "--ignore-not-found", "--wait=true", show=False)
@@ -137,8 +171,11 @@ def _serve(console: Console) -> None:
 
 
 def _watch(console: Console, step: str, kind: str) -> None:
-    console.call(step, ("anneal", "status", f"{kind}/{NAME}", "--namespace", NAMESPACE, "--watch", "--timeout", "40m"),
-                 env=tool_environment())
+    console.call(
+        step,
+        ("anneal", "status", f"{kind}/{NAME}", "--namespace", NAMESPACE, "--watch", "--timeout", "40m"),
+        env=tool_environment(),
+    )
 
 
 def _answers(console: Console) -> None:
@@ -146,8 +183,12 @@ def _answers(console: Console) -> None:
     prompts = [json.loads(line)["messages"][-1]["content"] for line in PROMPTS.read_text().splitlines()[:SHOWN_PROMPTS]]
     answers: list[dict[str, str]] = []
     for prompt in prompts:
-        text = console.call("answers", ("anneal", "chat", NAME, "--namespace", NAMESPACE, "--compare", "base",
-                                        "--prompt", prompt, "-o", "json"), env=tool_environment(), show=False)
+        text = console.call(
+            "answers",
+            ("anneal", "chat", NAME, "--namespace", NAMESPACE, "--compare", "base", "--prompt", prompt, "-o", "json"),
+            env=tool_environment(),
+            show=False,
+        )
         answers.append(json.loads(text))
     job, deployment = (_get(console, kind) for kind in ("finetunejob", "modeldeployment"))
     summary = report.summarize(job, deployment, answers, kubernetes=_version(console))
@@ -160,7 +201,9 @@ def _get(console: Console, kind: str) -> dict[str, Any]:
 
 
 def _version(console: Console) -> str:
-    return str(json.loads(kubectl(console, "answers", "version", "-o", "json", show=False))["serverVersion"]["gitVersion"])
+    return str(
+        json.loads(kubectl(console, "answers", "version", "-o", "json", show=False))["serverVersion"]["gitVersion"]
+    )
 
 
 def _keep(summary: dict[str, Any]) -> None:
@@ -184,14 +227,19 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     os.chdir(ROOT)
     if not EXISTING and os.geteuid() != 0:
-        sys.exit("make demo starts a Kubernetes node on this machine, which needs root: sudo make demo\n"
-                 "Without root, use a cluster you have: make demo CLUSTER=existing REGISTRY=<registry>")
+        sys.exit(
+            "make demo starts a Kubernetes node on this machine, which needs root: sudo make demo\n"
+            "Without root, use a cluster you have: make demo CLUSTER=existing REGISTRY=<registry>"
+        )
     shutil.rmtree(OUT, ignore_errors=True)
     started = time.monotonic()
     try:
         outcomes = run(steps(), Console(OUT / "logs", started))
     except KeyboardInterrupt:
-        print("\nstopped; `make demo` goes on from what is built, `make cluster-down` removes the cluster", file=sys.stderr)
+        print(
+            "\nstopped; `make demo` goes on from what is built, `make cluster-down` removes the cluster",
+            file=sys.stderr,
+        )
         return 130
     if not all(outcome.ok for outcome in outcomes):
         return 1

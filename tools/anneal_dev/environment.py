@@ -77,7 +77,9 @@ def _run(*argv: str) -> None:
 def main() -> None:
     """Replace this process by the command, with the environment's programs first on PATH."""
     if sys.version_info < OLDEST_PYTHON:
-        sys.exit(f"Anneal needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 ...")
+        sys.exit(
+            f"Anneal needs Python 3.11 or newer; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 ..."
+        )
     name, separator, *command = sys.argv[1:]
     assert separator == "--"
     assert command

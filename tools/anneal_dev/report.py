@@ -57,7 +57,12 @@ def render(summary: Summary) -> str:
     job, serving = summary["finetunejob"], summary["modeldeployment"]
     lines = ["", "Base and tuned, side by side (held-out prompts)", ""]
     for answer in serving["answers"]:
-        lines += _answer("prompt", answer["prompt"]), _answer("base", answer["base"]), _answer("tuned", answer["tuned"]), ""
+        lines += (
+            _answer("prompt", answer["prompt"]),
+            _answer("base", answer["base"]),
+            _answer("tuned", answer["tuned"]),
+            "",
+        )
     lines += [
         f"{'held out':<24}{'base':>10}{'tuned':>10}",
         _scores("perplexity", job["perplexity"], "lower is better"),

@@ -19,9 +19,14 @@ from anneal_dev.steps import Console, Outcome, Step, StepError, run
 
 OUT = ROOT / "build" / "test"
 RIGS = {
-    "lint": "no cluster", "types": "no cluster", "layers": "no cluster", "generated": "no cluster",
-    "unit": "pure code and fakes", "apiserver": "real etcd, kube-apiserver, controller-manager, scheduler",
-    "trainer": "real torch on CPU", "e2e": "real kubelet, pods, torch, vLLM",
+    "lint": "no cluster",
+    "types": "no cluster",
+    "layers": "no cluster",
+    "generated": "no cluster",
+    "unit": "pure code and fakes",
+    "apiserver": "real etcd, kube-apiserver, controller-manager, scheduler",
+    "trainer": "real torch on CPU",
+    "e2e": "real kubelet, pods, torch, vLLM",
 }
 
 
@@ -55,7 +60,9 @@ def steps() -> list[Step]:
         Step("lint", (f"{bin_dir}/ruff", "check", ".")),
         Step("types", (f"{bin_dir}/mypy",), needs=("lint",)),
         Step("layers", (f"{bin_dir}/lint-imports", "--no-cache"), needs=("lint",), show=False),
-        pytest_step("unit", dev, "-m", "not apiserver and not e2e and not torch", "tests/unit", needs=("types", "layers")),
+        pytest_step(
+            "unit", dev, "-m", "not apiserver and not e2e and not torch", "tests/unit", needs=("types", "layers")
+        ),
         Step("node", ("python3", "-m", "anneal_localcluster", "tools")),
         Step("generated", (dev, "tools/generate.py", "--check"), needs=("node", "unit")),
         pytest_step("apiserver", dev, "-m", "apiserver", "tests/apiserver", needs=("node", "unit")),
@@ -71,7 +78,7 @@ def counts(name: str) -> Counts:
     if not path.exists():
         return Counts()
     total = failed = skipped = 0
-    for suite in ElementTree.parse(path).getroot().iter("testsuite"):  # noqa: S314 - our own file
+    for suite in ElementTree.parse(path).getroot().iter("testsuite"):
         total += int(suite.get("tests", 0))
         failed += int(suite.get("failures", 0)) + int(suite.get("errors", 0))
         skipped += int(suite.get("skipped", 0))
@@ -84,15 +91,19 @@ def table(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         found = counts(outcome.name)
         tests = f"{found.passed} passed, {found.skipped} skipped" if found != Counts() else ""
-        rows.append(f"{outcome.name:<12}{'ok' if outcome.ok else 'FAILED':<9}{outcome.seconds:>8.1f}  {tests:<28}"
-                    f"{RIGS.get(outcome.name, '')}")
+        rows.append(
+            f"{outcome.name:<12}{'ok' if outcome.ok else 'FAILED':<9}{outcome.seconds:>8.1f}  {tests:<28}"
+            f"{RIGS.get(outcome.name, '')}"
+        )
     return "\n".join(rows)
 
 
 def clean_up(console: Console, was_up: bool) -> Outcome:
     """Take down what this run started and prove that nothing is left."""
     if was_up:
-        console.say("cleanup", "the local cluster was up before this run, so it stays up (make cluster-down removes it)")
+        console.say(
+            "cleanup", "the local cluster was up before this run, so it stays up (make cluster-down removes it)"
+        )
         return Outcome("cleanup", True, 0.0)
     return run([Step("cleanup", lambda c: (c.call("cleanup", demo.CLUSTER_DOWN), leftovers.check(c))[0])], console)[0]
 

@@ -60,8 +60,15 @@ class Console:
             sys.stdout.write(f"{time.monotonic() - self._started:6.0f}s  {name:<10} {line}\n")
             sys.stdout.flush()
 
-    def call(self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None, show: bool = True,
-             stdin: str | None = None) -> str:
+    def call(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        show: bool = True,
+        stdin: str | None = None,
+    ) -> str:
         """Run a command in its own process group; returns its stdout. Raises StepError with the end of its output."""
         log = self.log_dir / f"{name}.log"
         lines: list[str] = []
@@ -69,9 +76,15 @@ class Console:
             sink.write(f"$ {' '.join(argv)}\n")
             sink.flush()
             child = subprocess.Popen(
-                argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT if show else sink, text=True, errors="replace",
+                argv,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT if show else sink,
+                text=True,
+                errors="replace",
                 stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                env={**os.environ, **(env or {})}, start_new_session=True)
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
             self._register(child)
             try:
                 if stdin is not None and child.stdin:

@@ -1,0 +1,299 @@
+"""Plays the kubelet for the API server rig: nodes that exist, pods that start and end as a script says.
+
+Everything above the kubelet is real: scheduler, Job and Deployment controllers, garbage collector. A script decides how
+a pod ends, from its stage and attempt; the default ends every stage well, with a termination message as the trainer
+writes it.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.rig.api import Api, ApiError, Object, path_of
+
+NODE = "sim-0"
+DIGEST = "sha256:" + "a" * 64
+
+
+@dataclass(frozen=True)
+class End:
+    """How a pod's main container ends. `exit_code` None: it keeps running, and is Ready."""
+
+    exit_code: int | None = 0
+    message: str = ""
+    reason: str = ""
+
+
+Script = Callable[[Object], End]
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def stage_result(stage: str, uid: str, run_json: Object | None = None) -> Object:
+    """What the trainer writes when a stage ends well."""
+    scores = {
+        "perplexity": {"base": 20.0, "tuned": 8.0},
+        "exactMatch": {"base": 0.1, "tuned": 0.7},
+        "prompts": 40,
+        "engine": "vllm 0",
+    }
+    dataset = {
+        "rows": 100,
+        "train": 90,
+        "validation": 5,
+        "test": 5,
+        "tokens": 5000,
+        "trainedTokens": 2000,
+        "digest": DIGEST,
+    }
+    kind = "model" if (run_json or {}).get("method", {}).get("type") == "full" else "adapter"
+    artifact = {
+        "uri": "pvc://models/out/runs/0123456789abcdef",
+        "digest": DIGEST,
+        "kind": kind,
+        "baseUri": "pvc://models/base",
+        "baseDigest": DIGEST,
+    }
+    body: Object = {
+        "prepare": {
+            "runHash": "0123456789abcdef",
+            "modelPath": "/mnt/pvc/models/base",
+            "modelDigest": DIGEST,
+            "family": "llama",
+            "dataset": dataset,
+        },
+        "train": {"steps": 10, "firstLoss": 3.0, "lastLoss": 1.0, "seconds": 12.5, "tokensPerSecond": 300.0},
+        "evaluate": {"evaluation": scores},
+        "publish": {"artifact": artifact},
+        "resolve": artifact,
+    }[stage]
+    if stage == "resolve":
+        return {"artifact": artifact}
+    return {"schemaVersion": 1, "stage": stage, "uid": uid, "exitCode": 0, stage: body}
+
+
+def default_script(pod: Object) -> End:
+    """Every stage succeeds; servers run."""
+    labels = pod["metadata"].get("labels", {})
+    stage = labels.get("anneal.dev/stage", "")
+    if not stage:
+        return End(None)
+    return End(0, json.dumps(stage_result(stage, labels["anneal.dev/uid"])))
+
+
+@dataclass
+class Player:
+    """Runs until cancelled. `hold` keeps pods of these stages running until they are released."""
+
+    api: Api
+    namespaces: tuple[str, ...]
+    script: Script = default_script
+    hold: set[str] = field(default_factory=set)
+    nodes: int = 1
+    started: list[str] = field(default_factory=list)
+    """Names of pods in the order in which they were started."""
+
+    async def run(self, ready: asyncio.Event) -> None:
+        """Play; sets `ready` when the nodes are there."""
+        for number in range(self.nodes):
+            await self._node(f"sim-{number}")
+        ready.set()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._heartbeat())
+            for namespace in self.namespaces:
+                group.create_task(self._follow("Pod", namespace, self.play_pod))
+                group.create_task(self._follow("PersistentVolumeClaim", namespace, self._bind))
+
+    async def release(self, namespace: str, stage: str) -> None:
+        """Let the held pods of a stage end."""
+        self.hold.discard(stage)
+        for pod in await self.api.list("Pod", namespace, f"anneal.dev/stage={stage}"):
+            await self.play_pod(pod)
+
+    async def _follow(self, kind: str, namespace: str, act: Callable[[Object], Awaitable[None]]) -> None:
+        path = path_of(kind, namespace)
+        while True:
+            listed = await self.api.call("GET", path)
+            for item in listed["items"]:
+                await self._quietly(act, item)
+            async for event in self.api.watch(path, listed["metadata"]["resourceVersion"], timeoutSeconds="300"):
+                if event["type"] in ("ADDED", "MODIFIED"):
+                    await self._quietly(act, event["object"])
+                elif event["type"] == "ERROR":
+                    break
+
+    async def _quietly(self, act: Callable[[Object], Awaitable[None]], item: Object) -> None:
+        # The object may be gone or changed by now; the next event brings the newer state.
+        try:
+            await act(item)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+    async def play_pod(self, pod: Object) -> None:
+        """Move one pod a step on, as the kubelet of its node would."""
+        if pod["metadata"].get("deletionTimestamp"):
+            await self._end_deleted(pod)
+        elif pod["spec"].get("nodeName") and pod.get("status", {}).get("phase", "Pending") == "Pending":
+            self.started.append(pod["metadata"]["name"])
+            await self._patch(pod, self._running(pod))
+        elif pod.get("status", {}).get("phase") == "Running" and not self._held(pod):
+            end = self.script(pod)
+            if end.exit_code is not None:
+                await self._patch(pod, self._ended(pod, end))
+
+    def _held(self, pod: Object) -> bool:
+        return pod["metadata"].get("labels", {}).get("anneal.dev/stage", "") in self.hold
+
+    async def _end_deleted(self, pod: Object) -> None:
+        if pod.get("status", {}).get("phase") == "Running":
+            # SIGTERM: the trainer saves a checkpoint and exits 42.
+            await self._patch(pod, self._ended(pod, End(42)))
+        await self.api.delete(
+            "Pod",
+            pod["metadata"]["namespace"],
+            pod["metadata"]["name"],
+            gracePeriodSeconds=0,
+            preconditions={"uid": pod["metadata"]["uid"]},
+        )
+
+    async def _patch(self, pod: Object, status: Object) -> None:
+        meta = pod["metadata"]
+        await self.api.patch(
+            "Pod", meta["namespace"], meta["name"], {"metadata": {"uid": meta["uid"]}, "status": status}, "status"
+        )
+
+    def _running(self, pod: Object) -> Object:
+        state = {"running": {"startedAt": now()}}
+        return {
+            "phase": "Running",
+            "startTime": now(),
+            "podIP": "10.0.0.1",
+            "conditions": self._conditions(pod, "True"),
+            "containerStatuses": self._containers(pod, state, ready=True),
+        }
+
+    def _ended(self, pod: Object, end: End) -> Object:
+        state = {
+            "terminated": {
+                "exitCode": end.exit_code,
+                "reason": end.reason or ("Completed" if end.exit_code == 0 else "Error"),
+                "message": end.message,
+                "startedAt": now(),
+                "finishedAt": now(),
+            }
+        }
+        return {
+            "phase": "Succeeded" if end.exit_code == 0 else "Failed",
+            "conditions": self._conditions(pod, "False"),
+            "containerStatuses": self._containers(pod, state, ready=False),
+        }
+
+    @staticmethod
+    def _conditions(pod: Object, ready: str) -> list[Object]:
+        kept = [c for c in pod.get("status", {}).get("conditions", []) if c["type"] not in ("Ready", "ContainersReady")]
+        return [
+            *kept,
+            *({"type": kind, "status": ready, "lastTransitionTime": now()} for kind in ("Ready", "ContainersReady")),
+        ]
+
+    @staticmethod
+    def _containers(pod: Object, state: Object, *, ready: bool) -> list[Object]:
+        return [
+            {
+                "name": c["name"],
+                "image": c["image"],
+                "imageID": "",
+                "ready": ready,
+                "restartCount": 0,
+                "state": state,
+                "started": ready,
+            }
+            for c in pod["spec"]["containers"]
+        ]
+
+    async def _bind(self, claim: Object) -> None:
+        if claim.get("status", {}).get("phase") == "Bound":
+            return
+        meta = claim["metadata"]
+        volume = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": f"sim-{meta['uid']}"},
+            "spec": {
+                "capacity": claim["spec"]["resources"]["requests"],
+                "accessModes": claim["spec"]["accessModes"],
+                "storageClassName": claim["spec"].get("storageClassName", ""),
+                "hostPath": {"path": "/nowhere"},
+                "persistentVolumeReclaimPolicy": "Delete",
+                "claimRef": {
+                    "apiVersion": "v1",
+                    "kind": "PersistentVolumeClaim",
+                    "namespace": meta["namespace"],
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                },
+            },
+        }
+        await self.api.create(volume)
+
+    async def _node(self, name: str) -> None:
+        room: dict[str, Any] = {"cpu": "100000", "memory": "100Ti", "pods": "100000", "nvidia.com/gpu": "8"}
+        with contextlib.suppress(ApiError):
+            await self.api.create(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Node",
+                    "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+                }
+            )
+        await self.api.patch(
+            "Node",
+            "",
+            name,
+            {
+                "status": {
+                    "capacity": room,
+                    "allocatable": room,
+                    "conditions": [
+                        {
+                            "type": "Ready",
+                            "status": "True",
+                            "reason": "Played",
+                            "lastHeartbeatTime": now(),
+                            "lastTransitionTime": now(),
+                        }
+                    ],
+                }
+            },
+            "status",
+        )
+
+    async def _heartbeat(self) -> None:
+        """Renew the node leases, or the node controller would evict our pods after 40 s."""
+        namespace = "kube-node-lease"
+        while True:
+            for number in range(self.nodes):
+                name = f"sim-{number}"
+                spec = {
+                    "holderIdentity": name,
+                    "leaseDurationSeconds": 40,
+                    "renewTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                }
+                lease = {
+                    "apiVersion": "coordination.k8s.io/v1",
+                    "kind": "Lease",
+                    "metadata": {"name": name, "namespace": namespace},
+                    "spec": spec,
+                }
+                if await self.api.find("Lease", namespace, name):
+                    await self.api.patch("Lease", namespace, name, {"spec": spec})
+                else:
+                    await self.api.create(lease)
+            await asyncio.sleep(10)

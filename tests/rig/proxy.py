@@ -1,0 +1,204 @@
+"""A proxy between the operator and the API server that logs every write and injects faults.
+
+The operator reaches it by a kubeconfig with a plain http server address; the proxy talks TLS to the real API server.
+A fault is a hook: `before(write)` may return a response instead of forwarding, `after(write)` runs when the API server
+has committed and before the operator is answered. Watches can be cut, frozen, or fed an in-stream error; a LIST can
+be answered from an earlier one.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import ClientError, web
+from tests.rig.api import Api, Object
+
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
+DROPPED = {"Host", "Content-Length", "Transfer-Encoding", "Connection", "Content-Encoding"}
+_KIND = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)(?:/namespaces/([^/]+))?/([^/]+)(?:/([^/]+))?(?:/([^/]+))?$")
+
+
+@dataclass
+class Write:
+    """One write of the operator's; `status` is None until the API server has answered."""
+
+    number: int
+    """Counts from 1; Lease renewals are not counted and have number 0."""
+    method: str
+    path: str
+    body: Object
+    status: int | None = None
+    answer: Object = field(default_factory=dict)
+
+    @property
+    def resource(self) -> str:
+        """Plural of the kind, with "/status" and the like for subresources."""
+        found = _KIND.search(self.path)
+        assert found, self.path
+        return found.group(2) + (f"/{found.group(4)}" if found.group(4) else "")
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method} {self.path} -> {self.status}"
+
+
+Before = Callable[[Write], Awaitable[web.StreamResponse | None]]
+After = Callable[[Write], Awaitable[None]]
+
+
+def refusal(status: int, reason: str = "Injected", headers: dict[str, str] | None = None) -> web.Response:
+    """An error as the API server words it."""
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": reason,
+        "code": status,
+        "message": f"injected {status} {reason}",
+    }
+    return web.json_response(body, status=status, headers=headers)
+
+
+class FaultProxy:
+    """Serves on 127.0.0.1; used as an async context manager."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.writes: list[Write] = []
+        self.requests: list[tuple[str, str]] = []
+        """(method, path) of everything, for counting."""
+        self.before: list[Before] = []
+        self.after: list[After] = []
+        self.before_read: Callable[[web.Request], Awaitable[web.StreamResponse | None]] | None = None
+        self._watches: set[asyncio.Task[Any]] = set()
+        self._frozen = asyncio.Event()
+        self._frozen.set()
+        self._errors: dict[str, Object] = {}
+        self._number = 0
+
+    async def __aenter__(self) -> "FaultProxy":
+        app = web.Application(client_max_size=8 << 20)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.5)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._frozen.set()
+        self.cut_watches()
+        await self._runner.cleanup()
+
+    def kubeconfig(self, folder: Path) -> Path:
+        """A kubeconfig that leads through the proxy."""
+        path = folder / "proxy-kubeconfig"
+        path.write_text(
+            yaml.safe_dump(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "proxy",
+                    "clusters": [{"name": "proxy", "cluster": {"server": self.url}}],
+                    "users": [{"name": "proxy", "user": {"token": "unused"}}],
+                    "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
+                }
+            )
+        )
+        return path
+
+    def cut_watches(self) -> int:
+        """Close every watch connection; returns how many there were."""
+        watches = list(self._watches)
+        for task in watches:
+            task.cancel()
+        return len(watches)
+
+    def freeze_watches(self) -> None:
+        """Stop forwarding bytes of watches; connections stay open."""
+        self._frozen.clear()
+
+    def thaw_watches(self) -> None:
+        """Forward again."""
+        self._frozen.set()
+
+    def fail_watches(self, plural: str, code: int, reason: str) -> None:
+        """Send an ERROR event into the next event of the watches of a resource, then end them."""
+        self._errors[plural] = {
+            "type": "ERROR",
+            "object": {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "code": code,
+                "reason": reason,
+                "message": f"injected {reason}",
+            },
+        }
+        self.cut_watches()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((request.method, request.path))
+        if request.method in WRITES:
+            return await self._write(request)
+        if self.before_read and (answer := await self.before_read(request)):
+            return answer
+        if request.query.get("watch") in ("true", "1"):
+            return await self._watch(request)
+        return await self._forward(request, None)
+
+    async def _write(self, request: web.Request) -> web.StreamResponse:
+        raw = await request.read()
+        lease = "/leases" in request.path
+        self._number += not lease
+        write = Write(0 if lease else self._number, request.method, request.path, json.loads(raw or b"{}"))
+        if lease:
+            return await self._forward(request, raw)
+        self.writes.append(write)
+        for hook in list(self.before):
+            if (answer := await hook(write)) is not None:
+                write.status = answer.status
+                return answer
+        answer = await self._forward(request, raw)
+        write.status = answer.status
+        if isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+            write.answer = json.loads(answer.body or b"{}")
+        for after in list(self.after):
+            await after(write)
+        return answer
+
+    async def _forward(self, request: web.Request, raw: bytes | None) -> web.Response:
+        headers = {k: v for k, v in request.headers.items() if k not in DROPPED and k != "Authorization"}
+        async with self.api.request(request.method, request.path_qs, data=raw, headers=headers) as answer:
+            body = await answer.read()
+            kept = {k: v for k, v in answer.headers.items() if k not in DROPPED}
+            return web.Response(status=answer.status, body=body, headers=kept)
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        task = asyncio.current_task()
+        assert task
+        self._watches.add(task)
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        try:
+            headers = {k: v for k, v in request.headers.items() if k not in DROPPED and k != "Authorization"}
+            async with self.api.request("GET", request.path_qs, headers=headers) as answer:
+                response.set_status(answer.status)
+                await response.prepare(request)
+                plural = request.path.rsplit("/", 1)[-1]
+                if plural in self._errors:
+                    await response.write(json.dumps(self._errors.pop(plural)).encode() + b"\n")
+                    return response
+                async for line in answer.content:
+                    await self._frozen.wait()
+                    await response.write(line)
+        except (asyncio.CancelledError, ClientError, ConnectionError):
+            if request.transport:
+                request.transport.abort()
+        finally:
+            self._watches.discard(task)
+        return response
