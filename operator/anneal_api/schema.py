@@ -1,0 +1,109 @@
+"""Pydantic models as structural schemas of the API server (CRD `openAPIV3Schema`).
+
+The API server knows less than JSON Schema: no `$ref`, no null in unions, no `const`, boolean exclusive bounds. Each
+difference is handled in one function here; a keyword that nobody handles is an error, so that none is lost in silence.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+Schema = dict[str, Any]
+
+KEPT = frozenset({
+    "type", "description", "default", "enum", "format", "pattern", "minLength", "maxLength", "minimum", "maximum",
+    "minItems", "maxItems", "maxProperties", "required", "exclusiveMinimum", "exclusiveMaximum",
+    "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+})
+DROPPED = frozenset({"title"})
+BOUNDS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
+RULES = "x-kubernetes-validations"
+
+
+class SchemaError(Exception):
+    """A model uses something that a structural schema cannot say; the message names where."""
+
+
+def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
+    """The structural schema of a model. Without `defaults` the server fills nothing in: right for a status."""
+    document = model.model_json_schema(by_alias=True)
+    return _convert(document, document.get("$defs", {}), defaults, model.__name__)
+
+
+def _convert(node: Schema, definitions: dict[str, Schema], defaults: bool, path: str) -> Schema:
+    merged = _without_null(_inlined(node, definitions, path), definitions, path)
+    result: Schema = {}
+    for keyword, value in merged.items():
+        if keyword in KEPT:
+            result[keyword] = value
+        elif keyword == "const":
+            result["enum"] = [value]
+        elif keyword == "properties":
+            result["properties"] = {
+                name: _convert(child, definitions, defaults, f"{path}.{name}") for name, child in value.items()}
+        elif keyword == "items":
+            result["items"] = _convert(value, definitions, defaults, f"{path}[]")
+        elif keyword == "additionalProperties":
+            # `false` is what a structural schema means anyway: unknown fields are pruned or, with strict validation, refused.
+            if value is not False:
+                result["additionalProperties"] = _convert(value, definitions, defaults, f"{path}{{}}")
+        elif keyword == "propertyNames":
+            result[RULES] = [*result.get(RULES, []), *_key_rules(value, path)]
+        elif keyword not in DROPPED and keyword != "$defs":
+            raise SchemaError(f"{path}: keyword {keyword!r} has no structural form; handle it in anneal_api.schema")
+    return _finished(result, defaults)
+
+
+def _inlined(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:
+    """Replace `$ref` by what it points to. The field's own words win over the class's; rules of both hold."""
+    if "$ref" not in node:
+        return node
+    name = node["$ref"].removeprefix("#/$defs/")
+    target = _inlined(definitions[name], definitions, path)
+    own = {key: value for key, value in node.items() if key != "$ref"}
+    merged = {**target, **own}
+    if both := [*target.get(RULES, []), *own.get(RULES, [])]:
+        merged[RULES] = both
+    return merged
+
+
+def _without_null(node: Schema, definitions: dict[str, Schema], path: str) -> Schema:
+    """`T | None` becomes T: on the wire an unset field is absent, never null."""
+    if "anyOf" not in node:
+        return node
+    variants = [variant for variant in node["anyOf"] if variant != {"type": "null"}]
+    if len(variants) != 1:
+        raise SchemaError(f"{path}: a union of {len(variants)} types has no structural form; use one type")
+    own = {key: value for key, value in node.items() if key != "anyOf"}
+    variant = _inlined(variants[0], definitions, path)
+    return {**variant, **own, **({RULES: variant[RULES]} if RULES in variant else {})}
+
+
+def _key_rules(names: Schema, path: str) -> list[dict[str, str]]:
+    """Structural schemas have no `propertyNames`; CEL says the same."""
+    if set(names) - {"type", "maxLength"}:
+        raise SchemaError(f"{path}: only maxLength can bound the keys of a map, not {sorted(names)}")
+    limit = names["maxLength"]
+    return [{"rule": f"self.all(key, size(key) <= {limit})", "message": f"keys are at most {limit} characters"}]
+
+
+def _finished(node: Schema, defaults: bool) -> Schema:
+    result = dict(node)
+    if result.get("type") == "integer":
+        result["format"] = "int64"
+    for exclusive, inclusive in BOUNDS:
+        if exclusive in result:
+            result[inclusive], result[exclusive] = result[exclusive], True
+    if "description" in result:
+        result["description"] = " ".join(result["description"].split())
+    if not defaults or result.get("default") is None:
+        result.pop("default", None)
+    else:
+        result["default"] = _without_nulls(result["default"])
+    return result
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return value
