@@ -138,9 +138,11 @@ def proxy(site: Site) -> str:
             "clientConnection": {"kubeconfig": site.kubeconfig("proxy")},
             # Without br_netfilter an answer between two pods of one bridge never meets the rule that
             # would undo the Service address: hide the caller, and the answer comes back through the host.
-            "iptables": {"masqueradeAll": True, "localhostNodePorts": False},
+            # A new Service works at once rather than a second later.
+            "iptables": {"masqueradeAll": True, "localhostNodePorts": False, "minSyncPeriod": "100ms"},
             "nodePortAddresses": [f"{site.network.bridge_address}/32"],
-            "conntrack": {"maxPerCore": 0},
+            # Zero: leave the host's connection tracking as it is.
+            "conntrack": {"maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
             "healthzBindAddress": f"127.0.0.1:{site.ports.proxy_health}",
             "metricsBindAddress": f"127.0.0.1:{site.ports.proxy_metrics}",
         }

@@ -73,4 +73,6 @@ def kubectl(site: Site, *arguments: str) -> str:
 
 
 def kubectl_argv(site: Site, *arguments: str) -> list[str]:
-    return [str(site.binary), "kubectl", "--kubeconfig", str(site.folders.kubeconfig), *arguments]
+    """Its cache goes away with the cluster instead of staying in the home folder."""
+    cache = f"--cache-dir={site.folders.state / 'kubectl-cache'}"
+    return [str(site.binary), "kubectl", f"--kubeconfig={site.folders.kubeconfig}", cache, *arguments]

@@ -64,7 +64,8 @@ def traces(folders: Folders) -> list[str]:
 def remove_pods(folders: Folders) -> None:
     """Politely through containerd, so that its database in the cache keeps no dead containers."""
     everything_else = [running for name, running in recorded(folders.pids).items() if name != "containerd"]
-    stop(everything_else)
+    # Their data is thrown away: nothing is gained by a polite end, which the API server takes 10 s for.
+    stop(everything_else, first=signal.SIGKILL)
     options = cluster.stored_options(folders)
     if options is None or not (folders.config / "containerd.toml").exists() or not build.node_binary().exists():
         return
@@ -89,7 +90,7 @@ def remove_node(folders: Folders) -> None:
     network.remove(options.network)
     restore_kernel_settings(folders)
     remove_cgroups()
-    remove_shared_folders()
+    remove_shared_folders(folders)
 
 
 def restore_kernel_settings(folders: Folders) -> None:
@@ -129,7 +130,10 @@ def remove_cgroups() -> None:
                 folder.rmdir()
 
 
-def remove_shared_folders() -> None:
+def remove_shared_folders(folders: Folders) -> None:
+    for link in Path("/var/log/containers").glob("*.log"):
+        if link.is_symlink() and link.readlink().is_relative_to(folders.state):
+            link.unlink()
     for stale in (Path("/var/lib/cni/results")).glob(f"{configs.CNI_NETWORK}-*"):
         stale.unlink()
     for name in ("kubelet.sock", "anneal-fake-gpus.sock", "kubelet_internal_checkpoint", "DEPRECATION"):
