@@ -11,7 +11,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from anneal_api.finetunejob import (
-    ArtifactStatus, Dataset, DatasetStatus, Evaluation, EvaluationStatus, Method, Model, Output, Template, Training,
+    ArtifactStatus,
+    Dataset,
+    DatasetStatus,
+    Evaluation,
+    EvaluationStatus,
+    Method,
+    Model,
+    Output,
+    Template,
+    Training,
 )
 from anneal_api.model import Document, StatusDocument
 

@@ -4,10 +4,9 @@ import json
 from collections import Counter
 from dataclasses import dataclass, field
 
+from anneal_api.conditions import Reason
 from tests.rig.api import Object
 from tests.rig.proxy import Write
-
-from anneal_api.conditions import Reason
 
 REASONS = {str(reason) for reason in Reason}
 STATUS_LIMIT_BYTES = 32 * 1024
@@ -15,7 +14,7 @@ STATUS_LIMIT_BYTES = 32 * 1024
 
 @dataclass
 class Invariants:
-    """Checks each write against those before it. Violations are collected, because a hook must not raise into a server."""
+    """Checks each write against those before it; violations are collected, as a hook must not raise into a server."""
 
     secrets: tuple[str, ...] = ()
     """Byte strings that must never appear in a write (canaries)."""

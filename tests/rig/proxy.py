@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 from aiohttp import ClientError, web
+
 from tests.rig.api import Api, Object
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
