@@ -19,7 +19,7 @@ class Invariants:
     secrets: tuple[str, ...] = ()
     """Byte strings that must never appear in a write (canaries)."""
     violations: list[str] = field(default_factory=list)
-    _live: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    live: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     _statuses: dict[str, Object] = field(default_factory=dict)
     created: Counter[str] = field(default_factory=Counter)
     deleted: Counter[str] = field(default_factory=Counter)
@@ -50,7 +50,7 @@ class Invariants:
         if write.resource != "jobs":
             return
         key = (labels.get("anneal.dev/uid", ""), labels.get("anneal.dev/stage", ""))
-        live = self._live.setdefault(key, set())
+        live = self.live.setdefault(key, set())
         live.add(meta["name"])
         if len(live) > 1:
             self._violated("I1", write, f"makes a second live Job for {key}: {sorted(live)}")
@@ -65,7 +65,7 @@ class Invariants:
 
     def job_ended(self, uid: str, stage: str, name: str) -> None:
         """Tell that a Job has finished or is gone, so that it no longer counts as live."""
-        self._live.get((uid, stage), set()).discard(name)
+        self.live.get((uid, stage), set()).discard(name)
 
     def _status(self, write: Write) -> None:
         uid = write.answer.get("metadata", {}).get("uid", "")

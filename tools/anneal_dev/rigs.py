@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from anneal_dev import demo, leftovers
+from anneal_dev import demo
 from anneal_dev.environment import ROOT, python_of
 from anneal_dev.steps import Console, Outcome, Step, StepError, run
+from anneal_localcluster import teardown
+from anneal_localcluster.settings import Folders
 
 OUT = ROOT / "build" / "test"
 RIGS = {
@@ -105,7 +107,13 @@ def clean_up(console: Console, was_up: bool) -> Outcome:
             "cleanup", "the local cluster was up before this run, so it stays up (make cluster-down removes it)"
         )
         return Outcome("cleanup", True, 0.0)
-    return run([Step("cleanup", lambda c: (c.call("cleanup", demo.CLUSTER_DOWN), leftovers.check(c))[0])], console)[0]
+    return run([Step("cleanup", _take_down)], console)[0]
+
+
+def _take_down(console: Console) -> None:
+    console.call("cleanup", demo.CLUSTER_DOWN)
+    if left := teardown.traces(Folders()):
+        raise StepError(f"left on this machine after the tests: {', '.join(left)}")
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,87 @@
+"""Faults against a real API server: kill, refuse, cut, freeze and replay, with invariants checked at each write."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from anneal_localcluster.control_plane import ControlPlane
+from tests.rig.api import Api
+from tests.rig.player import Player
+from tests.rig.world import World
+
+ROOT = Path(__file__).parents[2]
+MakeWorld = Callable[[], AbstractAsyncContextManager[World]]
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A control plane with our CRDs and one played node."""
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
+        asyncio.run(_install(plane.kubeconfig))
+        yield plane.kubeconfig
+
+
+async def _install(kubeconfig: Path) -> None:
+    text = subprocess.run(
+        [sys.executable, "-m", "anneal_api.crd"], cwd=ROOT / "operator", check=True, capture_output=True, text=True
+    ).stdout
+    decoder, crds = json.JSONDecoder(), []
+    while text := text.strip():
+        crd, end = decoder.raw_decode(text)
+        crds += crd if isinstance(crd, list) else crd.get("items", [crd])
+        text = text[end:]
+    async with Api(kubeconfig) as api:
+        for crd in crds:
+            await api.create(crd)
+            await api.until("CustomResourceDefinition", "", crd["metadata"]["name"], _established)
+
+
+def _established(crd: dict[str, object]) -> bool:
+    conditions = crd.get("status", {}).get("conditions", [])  # type: ignore[attr-defined]
+    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+
+@pytest.fixture
+async def node(kubeconfig: Path) -> AsyncIterator[None]:
+    """One node, kept alive while a test runs."""
+    async with Api(kubeconfig) as api:
+        ready = asyncio.Event()
+        task = asyncio.create_task(Player(api, (), nodes=1).run(ready))
+        await ready.wait()
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+_numbers = count()
+
+
+@pytest.fixture
+async def make_world(kubeconfig: Path, node: None, tmp_path: Path) -> MakeWorld:
+    """Makes worlds; each has a namespace of its own."""
+
+    def make() -> World:
+        number = next(_numbers)
+        folder = tmp_path / f"world-{number}"
+        folder.mkdir()
+        return World(kubeconfig, f"world-{number}", folder)
+
+    return make
+
+
+@pytest.fixture
+async def world(make_world: MakeWorld) -> AsyncIterator[World]:
+    """One world with its operator started; its invariants must hold at the end."""
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(make_world())
+        made.operator.start()
+        yield made
+        assert made.invariants.violations == []
+        assert "Traceback" not in made.operator.text()

@@ -1,0 +1,143 @@
+"""The chart's values as a model: values.yaml, values.schema.json and the reference page are all made from it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from anneal_api.model import Document, Name
+
+Labels = dict[str, str]
+
+
+class Image(Document):
+    """One image. `reference` wins over `digest`, and `digest` over `tag`."""
+
+    repository: str = Field(min_length=1, max_length=255)
+    """Registry and path, without tag."""
+    tag: str = Field(default="", max_length=128)
+    """Tag; empty: the chart's appVersion."""
+    digest: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
+    """Digest, sha256:<64 hex digits>; pins the exact bytes."""
+    reference: str = Field(default="", max_length=512)
+    """The whole reference, for example "registry.example.com/anneal/operator:1"; replaces the three above."""
+
+
+class Images(Document):
+    """Images of the operator and of the pods it makes. None is published yet: build and push them (docs/install.md)."""
+
+    operator: Image = Image(repository="localhost/anneal/operator")
+    """The operator."""
+    trainer: Image = Image(repository="localhost/anneal/trainer")
+    """prepare, train and publish pods, and the evaluator."""
+    vllm: Image = Image(repository="localhost/anneal/vllm")
+    """vLLM: serving pods and the engine in evaluate pods."""
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """Pull policy of all three."""
+    pull_secrets: list[Name] = []
+    """Names of image pull Secrets. They must exist in the operator's namespace and in those it serves."""
+
+
+class Crds(Document):
+    """CustomResourceDefinitions."""
+
+    enabled: bool = True
+    """Install and upgrade them with the chart."""
+    keep: bool = True
+    """Keep them, and with them every FineTuneJob and ModelDeployment, when the chart is uninstalled."""
+
+
+class ServiceAccount(Document):
+    """The operator's identity."""
+
+    create: bool = True
+    """Make it."""
+    name: str = Field(default="", max_length=63)
+    """Its name; empty: the release's name."""
+    annotations: Labels = {}
+    """Annotations."""
+
+
+class Rbac(Document):
+    """Roles."""
+
+    create: bool = True
+    """Make the operator's roles and bindings."""
+    aggregate: bool = True
+    """Add our kinds to the cluster's view, edit and admin roles."""
+
+
+class Operator(Document):
+    """The operator's process."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Level of the JSON logs."""
+    workers: int = Field(default=8, ge=1, le=256)
+    """Resources worked on at the same time."""
+    resync_seconds: int = Field(default=600, ge=30, le=86400)
+    """Seconds between two full comparisons with the API server."""
+    lease_seconds: int = Field(default=15, ge=5, le=300)
+    """Seconds after which another operator may take over from one that fell silent."""
+    resources: dict[str, Any] = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    """Compute of the operator's pod."""
+    node_selector: Labels = {}
+    """Labels that its node must have."""
+    tolerations: list[dict[str, Any]] = []
+    """Taints that it tolerates."""
+    affinity: dict[str, Any] = {}
+    """Its affinity."""
+    priority_class_name: str = Field(default="", max_length=253)
+    """Its PriorityClass."""
+    pod_annotations: Labels = {}
+    """Annotations of its pod."""
+    pod_labels: Labels = {}
+    """Labels of its pod."""
+
+
+class Pods(Document):
+    """Pods that the operator makes."""
+
+    service_account: str = Field(default="", max_length=63)
+    """ServiceAccount of training and serving pods, in their own namespace; empty: `default`. No token is mounted."""
+
+
+class PodMonitor(Document):
+    """For the Prometheus operator."""
+
+    enabled: bool = False
+    """Make a PodMonitor; needs the CRD monitoring.coreos.com/v1."""
+    interval: str = Field(default="30s", pattern=r"^[0-9]+(s|m)$")
+    """Time between two scrapes."""
+    labels: Labels = {}
+    """Labels by which a Prometheus selects it."""
+
+
+class Metrics(Document):
+    """Prometheus metrics of the operator at :8080/metrics."""
+
+    service: bool = True
+    """Make a Service in front of them."""
+    pod_monitor: PodMonitor = PodMonitor()
+    """For the Prometheus operator."""
+
+
+class ChartValues(Document):
+    """Values of the chart `anneal`."""
+
+    images: Images = Images()
+    """Images of the operator and of the pods it makes. None is published yet: build and push them (docs/install.md)."""
+    watch_namespaces: Annotated[list[Name], Field(max_length=100)] = []
+    """Namespaces to serve. Empty: all, with a ClusterRole. Else only these, with a Role in each and no ClusterRole."""
+    crds: Crds = Crds()
+    """CustomResourceDefinitions."""
+    service_account: ServiceAccount = ServiceAccount()
+    """The operator's identity."""
+    rbac: Rbac = Rbac()
+    """Roles."""
+    operator: Operator = Operator()
+    """The operator's process."""
+    pods: Pods = Pods()
+    """Pods that the operator makes."""
+    metrics: Metrics = Metrics()
+    """Prometheus metrics of the operator."""
+    global_: dict[str, Any] = Field(default={}, alias="global")
+    """Passed by a parent chart; not used."""

@@ -1,0 +1,117 @@
+"""docs/reference: pages for the CRDs, the reasons and the chart's values."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+from anneal_api import API_VERSION
+from anneal_api.conditions import REASONS
+from anneal_api.crd import KINDS, Kind, schema
+from anneal_generate.chart_values import ChartValues
+from anneal_generate.text import markdown_file, table
+
+LIMITS = (
+    ("minimum", "from"),
+    ("maximum", "to"),
+    ("minLength", "at least characters:"),
+    ("maxLength", "at most characters:"),
+    ("minItems", "at least entries:"),
+    ("maxItems", "at most entries:"),
+    ("maxProperties", "at most entries:"),
+)
+
+
+def files() -> dict[str, str]:
+    """All pages."""
+    crds = markdown_file(
+        "Custom resources",
+        f"Both are `{API_VERSION}`. In a cluster: `kubectl explain ftj.spec`.",
+        *(section for kind in KINDS for section in _kind(kind)),
+    )
+    reasons = markdown_file(
+        "Reasons",
+        "Reasons of conditions, stages and Events. They are API: programs may rely on them. *Terminal* means "
+        "that no retry changes it: the resource has to be changed.",
+        _reasons(),
+    )
+    values = markdown_file("Chart values", "Every value of `charts/anneal`. Unknown keys are refused.", _values())
+    return {"docs/reference/crds.md": crds, "docs/reference/reasons.md": reasons, "docs/reference/values.md": values}
+
+
+def leaves(node: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Every field without fields of its own, by its dotted path; lists of objects are `path[]`."""
+    if "properties" in node:
+        children = ((f"{path}.{name}".lstrip("."), child) for name, child in node["properties"].items())
+        return [leaf for name, child in children for leaf in leaves(child, name)]
+    if "properties" in node.get("items", {}):
+        return leaves(node["items"], f"{path}[]")
+    return [(path, node)]
+
+
+def _kind(kind: Kind) -> list[str]:
+    properties = schema(kind)["properties"]
+    fields = [_row(*leaf) for leaf in leaves(properties["spec"])]
+    rules = "\n".join(f"- {rule['message']}" for rule in _rules(schema(kind)))
+    observed = [(f"`{path}`", _type(node), node.get("description", "")) for path, node in leaves(properties["status"])]
+    return [
+        f"## {kind.kind}",
+        kind.summary,
+        "### spec",
+        table(("field", "type", "default", "limits", "meaning"), fields),
+        "### Rules",
+        rules,
+        "### status",
+        table(("field", "type", "meaning"), observed),
+    ]
+
+
+def _row(path: str, node: dict[str, Any]) -> tuple[str, ...]:
+    default = f"`{json.dumps(node['default'])}`" if "default" in node else ""
+    return f"`{path}`", _type(node), default, _limits(node), node.get("description", "")
+
+
+def _type(node: dict[str, Any]) -> str:
+    if "enum" in node:
+        return ", ".join(f"`{value}`" for value in node["enum"])
+    if node["type"] == "array":
+        return f"list of {_type(node['items'])}"
+    if "additionalProperties" in node:
+        return f"map of {_type(node['additionalProperties'])}"
+    return str(node["type"])
+
+
+def _limits(node: dict[str, Any]) -> str:
+    words = [f"{word} {node[key]}{_exclusive(node, key)}" for key, word in LIMITS if key in node]
+    return ", ".join([*words, *([f"`{node['pattern']}`"] if "pattern" in node else [])])
+
+
+def _exclusive(node: dict[str, Any], key: str) -> str:
+    return " (not itself)" if node.get(f"exclusive{key.capitalize()}") else ""
+
+
+def _rules(node: dict[str, Any]) -> list[dict[str, str]]:
+    children = [*node.get("properties", {}).values(), *([node["items"]] if "items" in node else [])]
+    return [*node.get("x-kubernetes-validations", []), *(rule for child in children for rule in _rules(child))]
+
+
+def _reasons() -> str:
+    return table(
+        ("reason", "meaning", "terminal", "what to do"),
+        [(f"`{reason}`", info.meaning, "yes" if info.terminal else "", info.fix) for reason, info in REASONS.items()],
+    )
+
+
+def _values() -> str:
+    return table(("value", "default", "meaning"), _value_rows(ChartValues(), ""))
+
+
+def _value_rows(model: BaseModel, path: str) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for name, field in type(model).model_fields.items():
+        key, value = f"{path}{field.alias or name}", getattr(model, name)
+        if isinstance(value, BaseModel):
+            rows += _value_rows(value, f"{key}.")
+        else:
+            rows.append((f"`{key}`", f"`{json.dumps(value)}`", " ".join((field.description or "").split())))
+    return rows
