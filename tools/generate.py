@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from anneal_generate import chart, crds, kustomize, reference
-
 from anneal_localcluster.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[1]

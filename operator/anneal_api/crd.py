@@ -62,7 +62,7 @@ def _condition(kind: str, field: str) -> str:
 def _fixed_while_running(field: str) -> tuple[str, str]:
     running = "oldSelf.?status.run.state.orValue('') == 'Running'"
     return (f"!({running}) || self.spec.{field} == oldSelf.spec.{field}",
-            f"spec.{field} is fixed while the run is under way; wait for it to end, or make a FineTuneJob with another name")
+            f"spec.{field} is fixed while the run is under way; wait for its end, or make a new FineTuneJob")
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")

@@ -4,6 +4,7 @@ The API server knows less than JSON Schema: no `$ref`, no null in unions, no `co
 difference is handled in one function here; a keyword that nobody handles is an error, so that none is lost in silence.
 """
 
+import json
 from typing import Any
 
 from pydantic import BaseModel
@@ -44,7 +45,7 @@ def _convert(node: Schema, definitions: dict[str, Schema], defaults: bool, path:
         elif keyword == "items":
             result["items"] = _convert(value, definitions, defaults, f"{path}[]")
         elif keyword == "additionalProperties":
-            # `false` is what a structural schema means anyway: unknown fields are pruned or, with strict validation, refused.
+            # `false` is what a structural schema means anyway: unknown fields are pruned, or refused by strict clients.
             if value is not False:
                 result["additionalProperties"] = _convert(value, definitions, defaults, f"{path}{{}}")
         elif keyword == "propertyNames":
@@ -94,13 +95,21 @@ def _finished(node: Schema, defaults: bool) -> Schema:
     for exclusive, inclusive in BOUNDS:
         if exclusive in result:
             result[inclusive], result[exclusive] = result[exclusive], True
-    if "description" in result:
-        result["description"] = " ".join(result["description"].split())
     if not defaults or result.get("default") is None:
         result.pop("default", None)
     else:
         result["default"] = _without_nulls(result["default"])
+    if "description" in result:
+        result["description"] = _described(result)
     return result
+
+
+def _described(node: Schema) -> str:
+    """The description on one line. `kubectl explain` does not show defaults, so the text ends with it."""
+    text, default = " ".join(node["description"].split()), node.get("default")
+    if default is None or default in ("", {}, []) or isinstance(default, dict):
+        return text
+    return f"{text} Default: {default if isinstance(default, str) else json.dumps(default)}."
 
 
 def _without_nulls(value: Any) -> Any:

@@ -30,7 +30,7 @@ def files(root: Path) -> dict[str, str]:
 def render(chart: Path, *arguments: str) -> list[dict[str, Any]]:
     """The chart's objects without CRDs, and without labels that would claim that Helm owns them."""
     argv = [
-        str(build.ensure_helm()),
+        str(build.tool_folder() / "helm"),
         "template",
         "anneal",
         str(chart),

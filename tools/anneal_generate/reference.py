@@ -31,8 +31,8 @@ def files() -> dict[str, str]:
     )
     reasons = markdown_file(
         "Reasons",
-        "Reasons of conditions, stages and Events. They are API: programs may rely on them. *Terminal* means "
-        "that no retry changes it: the resource has to be changed.",
+        "Reasons of conditions, stages and Events. They are API: programs may rely on them. *Terminal* "
+        "means that no retry changes it: the resource has to be changed.",
         _reasons(),
     )
     values = markdown_file("Chart values", "Every value of `charts/anneal`. Unknown keys are refused.", _values())
