@@ -1,1 +1,1 @@
-"""The only package that imports kopf (with __main__): watch, queue, reconcile."""
+"""The moving parts: Kopf's events fill the store and the queue; workers run one pass after the other."""

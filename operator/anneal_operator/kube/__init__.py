@@ -1,1 +1,1 @@
-"""All I/O of the operator: the client, gathering facts, carrying out plans, the Lease."""
+"""All input and output: the client, what a pass reads (observe), what it writes (execute), and the lease."""

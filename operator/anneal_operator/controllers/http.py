@@ -1,0 +1,26 @@
+"""/metrics for Prometheus and /healthz for the kubelet."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+
+async def serve(port: int, registry: CollectorRegistry, sick: Callable[[], str]) -> web.AppRunner:
+    """Listen on all addresses. `sick` says what is wrong, in words; empty means healthy."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def healthz(_: web.Request) -> web.Response:
+        trouble = sick()
+        return web.Response(status=503 if trouble else 200, text=trouble or "ok")
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/healthz", healthz)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, None, port).start()
+    return runner

@@ -1,0 +1,78 @@
+"""What comes in: watch events and LISTs go into the store, and the resources they concern into the queue."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+from anneal_operator.controllers.health import WatchHealth
+from anneal_operator.controllers.metrics import Metrics
+from anneal_operator.controllers.queue import WorkQueue
+from anneal_operator.controllers.store import Key, Store
+from anneal_operator.decide.facts import Object
+from anneal_operator.desired.names import CHILD_SELECTOR
+from anneal_operator.kube.client import KubeClient
+from anneal_operator.kube.errors import KubeError
+from anneal_operator.kube.kinds import CHILDREN, RESOURCES, Kind, meta
+
+RETRY_SECONDS = 10.0
+JITTER = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class Intake:
+    """Keeps the store true."""
+
+    def __init__(
+        self, client: KubeClient, store: Store, queue: WorkQueue[Key], health: WatchHealth, metrics: Metrics,
+        namespaces: tuple[str, ...], gone: Callable[[str], None],
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._queue = queue
+        self._health = health
+        self._metrics = metrics
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._gone = gone
+
+    def event(self, kind: Kind, deleted: bool, obj: Object) -> None:
+        """A watch said that the object exists like this, or that it is gone."""
+        meta(obj).pop("managedFields", None)
+        self._health.seen(kind, obj)
+        about = meta(obj)
+        if deleted:
+            changed = self._store.drop(kind, about["namespace"], about["name"], about["uid"])
+        else:
+            changed = self._store.put(kind, obj)
+        if changed:
+            self._enqueue(kind, obj)
+        if deleted and kind in RESOURCES:
+            self._gone(about["uid"])
+
+    async def resync(self) -> None:
+        """Replace the store by LISTs, and enqueue what differs. Raises a KubeError when a LIST fails."""
+        for namespace in self._namespaces:
+            for kind in (*RESOURCES, *CHILDREN):
+                labels = CHILD_SELECTOR if kind in CHILDREN else ""
+                listing = await self._client.list(kind, namespace, labels=labels)
+                for obj in self._store.replace(kind, namespace, listing):
+                    self._metrics.resync_differences.labels(kind.name).inc()
+                    self._health.missed(kind, obj, listing)
+                    self._enqueue(kind, obj)
+        self._metrics.resyncs.inc()
+
+    async def run(self, seconds: float) -> None:
+        """Resync for ever, about this often."""
+        while True:
+            # Jitter: operators of many clusters behind one front end must not LIST at the same moment.
+            await asyncio.sleep(seconds * (1 + JITTER * random.uniform(-1, 1)))
+            try:
+                await self.resync()
+            except KubeError as error:
+                log.warning("the store could not be resynced, trying again in %s s: %s", RETRY_SECONDS, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _enqueue(self, kind: Kind, obj: Object) -> None:
+        for key in self._store.concerned(kind, obj):
+            self._queue.add(key)

@@ -1,0 +1,124 @@
+"""The work queue: keys, not events. A key waits once, is worked on once at a time, and comes back by itself.
+
+- coalescing: adding a key that waits changes nothing; one that is being worked on runs once more afterwards
+- delayed: the earliest wish wins
+- backoff: a key that fails comes back after 1 s, 2 s, 4 s .. 5 min, with jitter; success resets it
+- fair: first come, first served, so that a key that keeps failing delays nobody else
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+FIRST_BACKOFF = 1.0
+LAST_BACKOFF = 300.0
+JITTER = 0.1
+"""Share of a backoff that is added at random, so that what failed together does not come back together."""
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Retry(Exception):
+    """The work on a key failed; it comes back after its backoff, and not before `after` seconds."""
+
+    def __init__(self, after: float = 0.0) -> None:
+        super().__init__(after)
+        self.after = after
+
+
+class WorkQueue(Generic[K]):
+    """For one event loop, whose time it uses."""
+
+    def __init__(self, jitter: Callable[[], float] = random.random) -> None:
+        self._jitter = jitter
+        self._ready: asyncio.Queue[K | None] = asyncio.Queue()
+        self._waiting: set[K] = set()
+        self._working: set[K] = set()
+        self._again: set[K] = set()
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._failures: dict[K, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @property
+    def depth(self) -> int:
+        """How many keys wait for a worker; those that wait for their time do not count."""
+        return len(self._waiting) + len(self._again)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits for a worker and nothing is being worked on."""
+        return not self._waiting and not self._working
+
+    def due(self, key: K) -> float | None:
+        """Seconds until a delayed key comes back."""
+        timer = self._timers.get(key)
+        return timer.when() - asyncio.get_running_loop().time() if timer else None
+
+    def add(self, key: K) -> None:
+        """Work on this key as soon as a worker is free."""
+        self._cancel_timer(key)
+        if key in self._working:
+            self._again.add(key)
+        elif key not in self._waiting:
+            self._waiting.add(key)
+            self._ready.put_nowait(key)
+
+    def add_after(self, key: K, delay: float) -> None:
+        """Work on this key after so many seconds, unless it is due earlier."""
+        if key in self._waiting or key in self._again:
+            return
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        if timer is None or timer.when() > loop.time() + delay:
+            self._cancel_timer(key)
+            self._timers[key] = loop.call_later(delay, self.add, key)
+
+    def start(self, workers: int, handle: Callable[[K], Awaitable[float | None]]) -> None:
+        """Begin to work. `handle` returns the seconds until the key is due again, or raises Retry."""
+        self._tasks = {asyncio.create_task(self._work(handle), name=f"worker {n}") for n in range(workers)}
+
+    async def stop(self, grace: float) -> None:
+        """Let passes under way end, for at most `grace` seconds; start no other."""
+        self._stopping = True
+        for timer in self._timers.values():
+            timer.cancel()
+        for _ in self._tasks:
+            self._ready.put_nowait(None)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+
+    async def _work(self, handle: Callable[[K], Awaitable[float | None]]) -> None:
+        while not self._stopping and (key := await self._ready.get()) is not None:
+            self._waiting.discard(key)
+            self._working.add(key)
+            try:
+                await self._work_on(key, handle)
+            finally:
+                self._working.discard(key)
+                if key in self._again:
+                    self._again.discard(key)
+                    self.add(key)
+
+    async def _work_on(self, key: K, handle: Callable[[K], Awaitable[float | None]]) -> None:
+        try:
+            delay = await handle(key)
+        except Retry as retry:
+            self.add_after(key, max(retry.after, self._backoff(key)))
+            return
+        self._failures.pop(key, None)
+        if delay is not None:
+            self.add_after(key, delay)
+
+    def _backoff(self, key: K) -> float:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        # The exponent is bounded, or the power overflows for a key that has failed for weeks.
+        delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 30), LAST_BACKOFF)
+        return delay * (1 + JITTER * self._jitter())
+
+    def _cancel_timer(self, key: K) -> None:
+        if timer := self._timers.pop(key, None):
+            timer.cancel()

@@ -1,0 +1,57 @@
+"""How Kopf is used: as the runtime that logs in, watches and reconnects, and hands each event to the intake.
+
+Kopf keeps no state of ours and writes nothing: no diff handlers (so no annotations), no daemons or timers (so no
+finalizers), no peering, no posted events.
+"""
+
+from typing import Any
+
+import kopf
+
+from anneal_operator.controllers.intake import Intake
+from anneal_operator.desired.names import CHILD_SELECTOR
+from anneal_operator.kube.kinds import CHILDREN, RESOURCES, Kind
+
+EXIT_SECONDS = 18.0
+"""Kopf kills the process after this time; the kubelet does after 30."""
+
+
+def registry(intake: Intake) -> kopf.OperatorRegistry:
+    """One handler for each kind that is watched."""
+    result = kopf.OperatorRegistry()
+    kopf.on.login(registry=result)(_login)
+    for kind in (*RESOURCES, *CHILDREN):
+        kopf.on.event(kind.group, kind.version, kind.plural, registry=result, id=f"see-{kind.plural}")(
+            _handler(intake, kind))
+    return result
+
+
+def settings() -> kopf.OperatorSettings:
+    """Kopf's settings; the pitfalls behind them are listed in docs/architecture.md."""
+    result = kopf.OperatorSettings()
+    result.process.ultimate_exiting_timeout = EXIT_SECONDS
+    result.posting.enabled = False
+    result.peering.standalone = True
+    result.scanning.disabled = True
+    # Kopf removes its own finalizer from whatever it watches; the default one belongs to all other Kopf operators.
+    result.persistence.finalizer = "anneal.dev/kopf-unused"
+    result.watching.chunk_size = 500
+    result.watching.client_timeout = 600
+    result.watching.connect_timeout = 10
+    result.networking.request_timeout = 60
+    for kind in CHILDREN:
+        # A decorator's labels= filters here, after the whole cluster's pods have come over the wire.
+        result.watching.label_selectors[kind.group, kind.version, kind.plural] = CHILD_SELECTOR
+    return result
+
+
+def _handler(intake: Intake, kind: Kind) -> Any:
+    async def see(event: kopf.RawEvent, **_: Any) -> None:
+        obj = {"apiVersion": kind.api_version, "kind": kind.name, **event["object"]}
+        intake.event(kind, event["type"] == "DELETED", obj)
+
+    return see
+
+
+def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    return kopf.login_via_client(**kwargs)

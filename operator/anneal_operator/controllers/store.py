@@ -1,0 +1,150 @@
+"""What the operator believes the cluster to hold: filled by watch events, replaced by every LIST.
+
+Only for finding out what to do. Whatever creates or deletes reads the object live first.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from anneal_operator.decide.facts import Children, Object
+from anneal_operator.desired.names import LABEL_KIND, LABEL_NAME, LABEL_UID
+from anneal_operator.kube.client import Listing
+from anneal_operator.kube.kinds import (
+    CHILDREN,
+    CLAIM,
+    CONFIG_MAP,
+    DEPLOYMENT,
+    FINETUNEJOB,
+    JOB,
+    MODELDEPLOYMENT,
+    POD,
+    RESOURCES,
+    SERVICE,
+    Kind,
+    label,
+    meta,
+    resource_version,
+)
+
+
+@dataclass(frozen=True)
+class Key:
+    """One resource to reconcile."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+_Place = tuple[str, str, str]
+"""Kind, namespace and name of any object."""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+_KINDS = {kind.name: kind for kind in RESOURCES}
+
+
+class Store:
+    """Objects by kind, namespace and name; children also by the uid of their owner."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, dict[tuple[str, str], Object]] = {k.name: {} for k in (*RESOURCES, *CHILDREN)}
+        self._by_owner: defaultdict[str, set[_Place]] = defaultdict(set)
+        self._referrers: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The object as last seen."""
+        return self._objects[kind.name].get((namespace, name))
+
+    def resource(self, key: Key) -> Object | None:
+        """The resource as last seen."""
+        return self.get(_KINDS[key.kind], key.namespace, key.name)
+
+    def all(self, kind: Kind) -> Iterable[Object]:
+        """All objects of a kind."""
+        return self._objects[kind.name].values()
+
+    def children(self, uid: str) -> Children:
+        """The children labelled with this uid, in order of name."""
+        places = sorted(self._by_owner.get(uid, ()))
+
+        def of(kind: Kind) -> tuple[Object, ...]:
+            return tuple(self._objects[k][n, m] for k, n, m in places if k == kind.name)
+
+        return Children(jobs=of(JOB), pods=of(POD), claims=of(CLAIM), config_maps=of(CONFIG_MAP),
+                        deployments=of(DEPLOYMENT), services=of(SERVICE))
+
+    def put(self, kind: Kind, obj: Object) -> bool:
+        """Remember the object, unless a newer one is known. Returns whether it was news."""
+        namespace, name = meta(obj)["namespace"], meta(obj)["name"]
+        known = self.get(kind, namespace, name)
+        if known is not None and resource_version(known) >= resource_version(obj):
+            return False
+        self._forget(kind, namespace, name)
+        self._objects[kind.name][namespace, name] = obj
+        if uid := label(obj, LABEL_UID):
+            self._by_owner[uid].add((kind.name, namespace, name))
+        if reference := _reference(kind, obj):
+            self._referrers[namespace, reference].add(name)
+        return True
+
+    def drop(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        """Forget the object with this uid. Returns whether it was known."""
+        known = self.get(kind, namespace, name)
+        if known is None or meta(known)["uid"] != uid:
+            return False
+        self._forget(kind, namespace, name)
+        return True
+
+    def replace(self, kind: Kind, namespace: str | None, listing: Listing) -> list[Object]:
+        """Make the store equal to a LIST; returns what was new, changed or is gone.
+
+        Objects that are newer than the list, those that we wrote meanwhile, stay.
+        """
+        listed = {(meta(item)["namespace"], meta(item)["name"]) for item in listing.items}
+        ghosts = [obj for place, obj in self._objects[kind.name].items()
+                  if place not in listed and resource_version(obj) <= listing.version
+                  and namespace in (None, place[0])]
+        for ghost in ghosts:
+            self._forget(kind, meta(ghost)["namespace"], meta(ghost)["name"])
+        return ghosts + [item for item in listing.items if self.put(kind, item)]
+
+    def concerned(self, kind: Kind, obj: Object) -> Iterator[Key]:
+        """The resources whose pass may end differently because this object changed."""
+        namespace, name = meta(obj)["namespace"], meta(obj)["name"]
+        if kind in RESOURCES:
+            yield Key(kind.name, namespace, name)
+        elif label(obj, LABEL_KIND) in _KINDS:
+            yield Key(label(obj, LABEL_KIND), namespace, label(obj, LABEL_NAME))
+        if kind == FINETUNEJOB:
+            for referrer in self._referrers.get((namespace, name), ()):
+                yield Key(MODELDEPLOYMENT.name, namespace, referrer)
+
+    def _forget(self, kind: Kind, namespace: str, name: str) -> None:
+        obj = self._objects[kind.name].pop((namespace, name), None)
+        if obj is None:
+            return
+        _discard(self._by_owner, label(obj, LABEL_UID), (kind.name, namespace, name))
+        _discard(self._referrers, (namespace, _reference(kind, obj)), name)
+
+
+def _discard(index: defaultdict[_K, set[_V]], key: _K, value: _V) -> None:
+    """Take a value out of an index, and the key with the last one."""
+    if (values := index.get(key)) is not None:
+        values.discard(value)
+        if not values:
+            del index[key]
+
+
+def _reference(kind: Kind, obj: Object) -> str:
+    """The FineTuneJob that a ModelDeployment serves, if it names one."""
+    if kind != MODELDEPLOYMENT:
+        return ""
+    model = (obj.get("spec") or {}).get("model") or {}
+    return str((model.get("fineTuneJobRef") or {}).get("name", ""))

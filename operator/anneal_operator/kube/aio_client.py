@@ -1,0 +1,192 @@
+"""KubeClient over the official client's async half: its configuration, TLS and tokens, but raw JSON.
+
+Generated model classes cost much time and memory per object and drop fields they do not know.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio import config as loader
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+from anneal_operator.decide.facts import LogRequest, Object
+from anneal_operator.kube import errors
+from anneal_operator.kube.client import FIELD_MANAGER, Guard, Listing, Observer, merge_patch
+from anneal_operator.kube.kinds import EVENT, POD, Kind, meta
+
+USER_AGENT = "anneal-operator"
+TIMEOUT = 10.0
+"""Seconds for one request; a page of a list may take three times as long."""
+PAGE = 500
+LIST_ATTEMPTS = 3
+MAX_PAUSE = 60.0
+
+JSON = "application/json"
+MERGE = "application/merge-patch+json"
+# JSON is YAML: the server reads it as such.
+APPLY = "application/apply-patch+yaml"
+
+log = logging.getLogger(__name__)
+
+
+async def load_configuration() -> Configuration:
+    """Find the API server: the pod's service account where there is one, else the kubeconfig."""
+    configuration = Configuration()
+    # Proxies of the environment are for the outside world. Kopf, which shares the connection, ignores them too.
+    configuration.client_session_kwargs = {"trust_env": False}
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        loader.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    else:
+        await loader.load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    return configuration
+
+
+def _ignore(verb: str, kind: str, status: int) -> None:
+    """The observer of a client that nobody observes."""
+
+
+class AioKubeClient:
+    """See KubeClient."""
+
+    def __init__(self, configuration: Configuration, guard: Guard, observe: Observer = _ignore) -> None:
+        self._configuration = configuration
+        self._rest = RESTClientObject(configuration)
+        self._guard = guard
+        self._observe = observe
+        self._paused_until = 0.0
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._rest.close()
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        return await self._read("get", kind, kind.path(namespace, name))
+
+    async def list(self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
+        query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields}
+        for attempt in range(1, LIST_ATTEMPTS + 1):
+            try:
+                return await self._pages(kind, kind.path(namespace), {k: v for k, v in query.items() if v})
+            except errors.Expired:
+                if attempt == LIST_ATTEMPTS:
+                    raise
+                log.info("list of %s expired between two pages; starting again", kind)
+        raise AssertionError("unreachable")
+
+    async def _pages(self, kind: Kind, path: str, query: dict[str, str]) -> Listing:
+        items: list[Object] = []
+        while True:
+            page = await self._read("list", kind, path, query, timeout=3 * TIMEOUT)
+            items += [_named(kind, item) for item in page.get("items") or ()]
+            token = meta(page).get("continue")
+            if not token:
+                version = str(meta(page).get("resourceVersion", ""))
+                return Listing(tuple(items), int(version) if version.isdigit() else 0)
+            query = {**query, "continue": token}
+
+    async def create(self, kind: Kind, manifest: Object) -> Object:
+        path = kind.path(meta(manifest)["namespace"])
+        return await self._write("create", kind, path, "POST", JSON, manifest, {"fieldManager": FIELD_MANAGER},
+                                 name=meta(manifest).get("name", ""))
+
+    async def apply(self, kind: Kind, manifest: Object) -> Object:
+        path = kind.path(meta(manifest)["namespace"], meta(manifest)["name"])
+        return await self._write("apply", kind, path, "PATCH", APPLY, manifest,
+                                 {"fieldManager": FIELD_MANAGER, "force": "false"})
+
+    async def patch_status(self, kind: Kind, current: Object, status: Mapping[str, Any]) -> Object:
+        ours = meta(current)
+        # Both make the server answer 409 when the object changed or was made anew since it was read.
+        patch = {"metadata": {"resourceVersion": ours["resourceVersion"], "uid": ours["uid"]},
+                 "status": merge_patch(current.get("status") or {}, status)}
+        path = kind.path(ours["namespace"], ours["name"], "status")
+        return await self._write("patch", kind, path, "PATCH", MERGE, patch, {"fieldManager": FIELD_MANAGER})
+
+    async def patch_event(self, namespace: str, name: str, patch: Object) -> Object:
+        return await self._write("patch", EVENT, EVENT.path(namespace, name), "PATCH", MERGE, patch, {})
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> Object | None:
+        body = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            answer = await self._write("delete", kind, kind.path(namespace, name), "DELETE", JSON, body, {})
+        except errors.NotFound:
+            return None
+        return answer if answer.get("kind") == kind.name else None
+
+    async def pod_log(self, namespace: str, request: LogRequest) -> str:
+        query = {"container": request.container, "tailLines": str(request.tail_lines),
+                 "limitBytes": str(request.limit_bytes), "previous": str(request.previous).lower()}
+        body = await self._request("log", POD, POD.path(namespace, request.pod, "log"), "GET", query=query,
+                                   timeout=TIMEOUT)
+        return body.decode(errors="replace")
+
+    async def _read(
+        self, verb: str, kind: Kind, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT,
+    ) -> Object:
+        return _parsed(await self._request(verb, kind, path, "GET", query=query or {}, timeout=timeout))
+
+    async def _write(
+        self, verb: str, kind: Kind, path: str, method: str, content_type: str, body: Object,
+        query: Mapping[str, str], *, name: str = "",
+    ) -> Object:
+        # A write that is under way when the lease ends could land after another operator has begun.
+        timeout = min(TIMEOUT, self._guard())
+        return _parsed(await self._request(verb, kind, path, method, query=query, timeout=timeout, body=body,
+                                           content_type=content_type, name=name))
+
+    async def _request(
+        self, verb: str, kind: Kind, path: str, method: str, *, query: Mapping[str, str], timeout: float,
+        body: Object | None = None, content_type: str = JSON, name: str = "",
+    ) -> bytes:
+        what = f"{verb} {kind} {path}/{name}" if name else f"{verb} {kind} {path}"
+        self._refuse_while_paused(what)
+        url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        try:
+            response = await self._rest.request(  # type: ignore[no-untyped-call]
+                method, url, headers=await self._headers(content_type), body=body,
+                _request_timeout=aiohttp.ClientTimeout(total=timeout, connect=min(timeout, 5.0)))
+            data: bytes = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            self._observe(verb, kind.name, 0)
+            raise errors.Unavailable(f"{what}: no answer from the API server: {error!r}") from error
+        self._observe(verb, kind.name, response.status)
+        if not 200 <= response.status < 300:
+            raise self._failure(what, response.status, response.headers, data)
+        return data
+
+    async def _headers(self, content_type: str) -> dict[str, str]:
+        # auth_settings re-reads the token file: a service account's token is replaced while we run.
+        auth = (await self._configuration.auth_settings()).get("BearerToken")
+        token = {"Authorization": auth["value"]} if auth and auth["value"] else {}
+        return {"Accept": JSON, "Content-Type": content_type, "User-Agent": USER_AGENT, **token}
+
+    def _failure(self, what: str, status: int, headers: Mapping[str, str], data: bytes) -> errors.KubeError:
+        failure = errors.from_response(what, status, headers, data)
+        if failure.retry_after is not None:
+            self._paused_until = time.monotonic() + min(failure.retry_after, MAX_PAUSE)
+        return failure
+
+    def _refuse_while_paused(self, what: str) -> None:
+        """A server that asked for a pause gets it from all workers, not only from the one it told."""
+        remaining = self._paused_until - time.monotonic()
+        if remaining > 0:
+            raise errors.Unavailable(f"{what}: the API server asked for a pause", status=429, retry_after=remaining)
+
+
+def _parsed(data: bytes) -> Object:
+    result: Object = json.loads(data)
+    meta(result).pop("managedFields", None)
+    return result
+
+
+def _named(kind: Kind, item: Object) -> Object:
+    """Items of a list carry neither kind nor apiVersion; managed fields are half of their size and never read."""
+    meta(item).pop("managedFields", None)
+    return {"apiVersion": kind.api_version, "kind": kind.name, **item}

@@ -1,0 +1,88 @@
+"""What can go wrong between the operator and the API server.
+
+    KubeError
+    ├── NotFound      404: the object, or its kind, is not there
+    ├── Conflict      409: it exists already, or was changed by somebody else meanwhile
+    ├── Expired       410: a list took longer than the server remembers
+    ├── Invalid       400, 422 and other refusals of what we sent
+    ├── Forbidden     403: RBAC, a quota, admission, or a namespace that is being deleted
+    └── Unavailable   401, 429, 5xx, time-outs, no connection: try again, perhaps after `retry_after` seconds
+    LeaseLost         this process may not write any more; no API call was made
+
+Execute turns Forbidden, Invalid and Conflict into facts of the next pass; the others end a pass, which is tried again.
+"""
+
+import json
+from collections.abc import Mapping
+
+MAX_TEXT = 1000
+"""Longest text of the server's that is kept: what it quotes may be long, and messages end in logs and conditions."""
+
+
+class KubeError(Exception):
+    """The API server did not do what was asked."""
+
+    def __init__(self, message: str, *, status: int = 0, reason: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message[:MAX_TEXT])
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+    @property
+    def message(self) -> str:
+        """What the server said."""
+        return str(self)
+
+
+class NotFound(KubeError):
+    """The object is not there."""
+
+
+class Conflict(KubeError):
+    """The object exists already, or has another resourceVersion, uid or owner of a field."""
+
+
+class Expired(KubeError):
+    """The list must be started again."""
+
+
+class Invalid(KubeError):
+    """The server refuses the content."""
+
+
+class Forbidden(KubeError):
+    """The server refuses the writer, or the namespace refuses the content."""
+
+
+class Unavailable(KubeError):
+    """The server cannot answer now."""
+
+
+class LeaseLost(Exception):
+    """Another operator may be the writer by now."""
+
+
+_BY_STATUS: dict[int, type[KubeError]] = {
+    401: Unavailable, 403: Forbidden, 404: NotFound, 408: Unavailable, 409: Conflict, 410: Expired, 429: Unavailable,
+}
+
+
+def from_response(what: str, status: int, headers: Mapping[str, str], body: bytes) -> KubeError:
+    """The error for an answer that is not 2xx. `what` says what was tried, for example "create Job team/a"."""
+    details = _details(body)
+    kind = _BY_STATUS.get(status, Unavailable if status >= 500 else Invalid)
+    text = str(details.get("message") or body[:MAX_TEXT].decode(errors="replace"))
+    return kind(f"{what}: {text}", status=status, reason=str(details.get("reason", "")),
+                retry_after=_seconds(headers.get("Retry-After")))
+
+
+def _details(body: bytes) -> dict[str, object]:
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _seconds(text: str | None) -> float | None:
+    return float(text) if text is not None and text.isdigit() else None
