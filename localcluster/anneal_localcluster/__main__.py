@@ -9,8 +9,9 @@ from pathlib import Path
 from anneal_localcluster import build, cluster, images, report, teardown
 from anneal_localcluster.control_plane import loopback_site
 from anneal_localcluster.errors import ClusterError
-from anneal_localcluster.settings import Folders, Network, Options
-from anneal_localcluster.shell import say
+from anneal_localcluster.options import Wishes
+from anneal_localcluster.settings import Folders
+from anneal_localcluster.shell import exclusive, say
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,19 +41,17 @@ def parser() -> argparse.ArgumentParser:
     load = commands.add_parser("load-image", help="import image archives (OCI or docker) into the node")
     load.add_argument("archive", nargs="+", type=Path)
     load.set_defaults(run=run_load)
-    tools = commands.add_parser("tools", help="print the PATH entry with kubectl and helm, built if need be")
+    tools = commands.add_parser("tools", help="print the folder with kubectl and helm, built if need be")
     tools.set_defaults(run=run_tools)
     return root
 
 
 def add_up(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--fake-gpus", type=int, default=0, metavar="N", help="pretend to have N GPUs")
+    command.add_argument("--fake-gpus", type=int, metavar="N", help="pretend to have N GPUs")
     command.add_argument("--cpus", type=int, metavar="N", help="CPUs that pods may use (default: all)")
-    command.add_argument("--pod-range", default=Network.pods, metavar="CIDR")
-    command.add_argument("--service-range", default=Network.services, metavar="CIDR")
-    command.add_argument(
-        "--control-plane-only", action="store_true", help="no node; needs no root; give --state-dir"
-    )
+    command.add_argument("--pod-range", metavar="CIDR", help="addresses of pods (default 10.244.0.0/16)")
+    command.add_argument("--service-range", metavar="CIDR", help="addresses of Services (default 10.96.0.0/16)")
+    command.add_argument("--control-plane-only", action="store_true", help="no node; needs no root; give --state-dir")
     add_state_dir(command)
     command.set_defaults(run=run_up)
 
@@ -74,12 +73,12 @@ def run_up(chosen: argparse.Namespace) -> None:
             raise ClusterError("--control-plane-only needs a folder of its own", "add --state-dir FOLDER")
         cluster.up_control_plane(loopback_site(chosen.state_dir))
         return
-    network = Network(chosen.pod_range, chosen.service_range)
-    cluster.up(folders(chosen), Options(chosen.fake_gpus, chosen.cpus, network))
+    cluster.up(folders(chosen), Wishes(chosen.fake_gpus, chosen.cpus, chosen.pod_range, chosen.service_range))
 
 
 def run_down(chosen: argparse.Namespace) -> None:
-    teardown.down(folders(chosen))
+    with exclusive("cluster"):
+        teardown.down(folders(chosen))
 
 
 def run_kubeconfig(chosen: argparse.Namespace) -> None:
@@ -95,8 +94,8 @@ def run_load(chosen: argparse.Namespace) -> None:
             print(name)
 
 
-def run_tools(chosen: argparse.Namespace) -> None:
-    print(":".join(str(folder) for folder in build.tool_folders()))
+def run_tools(_: argparse.Namespace) -> None:
+    print(build.tool_folder())
 
 
 if __name__ == "__main__":

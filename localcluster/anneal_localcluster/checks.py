@@ -1,28 +1,20 @@
-"""What can be wrong with a machine before anything is touched. Facts are gathered, then judged: the
-judges are pure, so that tests can lie about the machine."""
+"""Pure: what can be wrong with a machine before anything is touched, and what a person can do about it."""
 
 from __future__ import annotations
 
 import ipaddress
-import json
-import os
-import platform
-import shutil
-import socket
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from anneal_localcluster.errors import ClusterError
-from anneal_localcluster.settings import BRIDGE, MARK, Folders, Network, Ports, cache_root
-from anneal_localcluster.shell import run
+from anneal_localcluster.settings import Network, Ports, cache_root
 
 GIB = 1024**3
 # The Go build cache, the modules, the binary and the node's own files; images need their own room.
 DISK_FIRST_TIME = 8 * GIB
 DISK_LATER = 2 * GIB
-NODE_PROGRAMS = frozenset({"kubelet", "k3s", "k3s-server", "k0s", "kubelite", "rke2"})
+# What the kubelet refuses to run without.
+CONTROLLERS = frozenset({"cpu", "cpuset", "memory", "pids"})
 
 
 @dataclass(frozen=True)
@@ -48,12 +40,14 @@ class Machine:
     listeners: Sequence[Listener]
     routes: Sequence[Route]
     other_nodes: Sequence[str]
+    controllers: frozenset[str]
 
 
 def judge(machine: Machine, network: Network, ports: Ports, disk_needed: int) -> None:
     judge_system(machine)
     judge_disk(machine.free_disk, disk_needed)
     judge_other_nodes(machine.other_nodes)
+    judge_controllers(machine.controllers)
     judge_routes(machine.routes, network)
     judge_ports(machine.listeners, ports, network.bridge_address)
 
@@ -74,7 +68,7 @@ def judge_system(machine: Machine) -> None:
 def judge_disk(free: int, needed: int) -> None:
     if free < needed:
         raise ClusterError(
-            f"{cache_root()} has {free / GIB:.1f} GiB free, and {needed / GIB:.0f} GiB are needed",
+            f"{free / GIB:.1f} GiB are free below {cache_root()} or /var/lib, and {needed / GIB:.0f} GiB are needed",
             "make room, or set ANNEAL_CACHE to a folder on a larger disk",
         )
 
@@ -84,6 +78,15 @@ def judge_other_nodes(others: Sequence[str]) -> None:
         raise ClusterError(
             f"another Kubernetes node runs on this machine: {', '.join(others)}",
             "stop it first, or use that cluster with CLUSTER=existing",
+        )
+
+
+def judge_controllers(present: frozenset[str]) -> None:
+    missing = sorted(CONTROLLERS - present)
+    if missing:
+        raise ClusterError(
+            f"the kernel offers no cgroup controllers for {', '.join(missing)} in /sys/fs/cgroup",
+            "enable them (kernel command line, or the settings of the container this runs in)",
         )
 
 
@@ -116,107 +119,3 @@ def judge_ports(listeners: Sequence[Listener], ports: Ports, bridge_address: str
 
 def is_wildcard(address: str) -> bool:
     return ipaddress.ip_address(address).is_unspecified
-
-
-def gather(folders: Folders) -> Machine:
-    if platform.system() != "Linux":
-        return Machine(platform.system(), os.getuid(), 0, (), (), ())
-    return Machine(
-        system=platform.system(),
-        uid=os.getuid(),
-        free_disk=free_disk(cache_root()),
-        listeners=listeners(folders),
-        routes=routes(),
-        other_nodes=other_nodes(folders),
-    )
-
-
-def free_disk(folder: Path) -> int:
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
-
-
-def routes() -> list[Route]:
-    """Our own bridge and fallback routes may be left from before a crash."""
-    if not shutil.which("ip"):
-        return []
-    found = json.loads(run(["ip", "-j", "route", "show"]) or "[]")
-    return [
-        Route(with_length(route["dst"]), route.get("dev", route.get("type", "")))
-        for route in found
-        if route["dst"] != "default" and route.get("dev") != BRIDGE and route.get("type") != "unreachable"
-    ]
-
-
-def with_length(destination: str) -> str:
-    return destination if "/" in destination else f"{destination}/32"
-
-
-def processes() -> list[Path]:
-    return [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def is_ours(process: Path, folders: Folders) -> bool:
-    try:
-        return f"{MARK}={folders.state}".encode() in (process / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-
-
-def other_nodes(folders: Folders) -> list[str]:
-    """Only in our network namespace: a kind cluster lives in its own and is no trouble."""
-    here = os.readlink("/proc/self/ns/net")
-    found = []
-    for process in processes():
-        try:
-            name = (process / "comm").read_text().strip()
-            same = name in NODE_PROGRAMS and os.readlink(process / "ns/net") == here
-        except OSError:
-            continue
-        if same and not is_ours(process, folders):
-            found.append(f"{name} (pid {process.name})")
-    return found
-
-
-def listeners(folders: Folders) -> list[Listener]:
-    sockets = {}
-    for file in ("tcp", "tcp6"):
-        table = Path("/proc/net") / file
-        if table.exists():
-            sockets.update(parse_listeners(table.read_text()))
-    owners = socket_owners(set(sockets), folders)
-    return [
-        Listener(address, port, owners.get(inode, "a process of another user"))
-        for inode, (address, port) in sockets.items()
-        if owners.get(inode) != ""
-    ]
-
-
-def parse_listeners(table: str) -> dict[str, tuple[str, int]]:
-    """inode -> (address, port) from the text of /proc/net/tcp or tcp6; state 0A is LISTEN."""
-    rows = [line.split() for line in table.splitlines()[1:]]
-    return {row[9]: parse_endpoint(row[1]) for row in rows if row[3] == "0A"}
-
-
-def parse_endpoint(text: str) -> tuple[str, int]:
-    """The kernel prints addresses as 32-bit words in the byte order of the machine."""
-    address, port = text.split(":")
-    words = [int(address[at : at + 8], 16) for at in range(0, len(address), 8)]
-    packed = struct.pack(f"={len(words)}I", *words)
-    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
-    return socket.inet_ntop(family, packed), int(port, 16)
-
-
-def socket_owners(inodes: set[str], folders: Folders) -> dict[str, str]:
-    """inode -> who holds it; the empty string for processes of this cluster."""
-    owners = {}
-    for process in processes():
-        try:
-            links = [os.readlink(descriptor) for descriptor in (process / "fd").iterdir()]
-            name = (process / "comm").read_text().strip()
-        except OSError:
-            continue
-        for inode in inodes & {link[8:-1] for link in links if link.startswith("socket:[")}:
-            owners[inode] = "" if is_ours(process, folders) else f"{name}, pid {process.name}"
-    return owners

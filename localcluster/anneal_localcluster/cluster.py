@@ -4,38 +4,48 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from anneal_localcluster import build, checks, components, images, network, packages, setup
+from anneal_localcluster import bootstrap, build, checks, components, facts, images, network, packages
+from anneal_localcluster import options as choices
 from anneal_localcluster.components import Site
 from anneal_localcluster.errors import ClusterError
-from anneal_localcluster.processes import Command, check_alive, recorded, start_detached
+from anneal_localcluster.options import Options, Wishes
+from anneal_localcluster.processes import Command, check_alive, recorded, start_detached, stop
 from anneal_localcluster.readiness import (
     accounts_ready,
     allocatable,
-    answers_ok,
-    api_answers,
+    answers,
+    api_ready,
     kubectl,
     node_ready,
     wait_for,
 )
-from anneal_localcluster.settings import NODE_NAME, STATE_VERSION, Folders, Network, Options, Ports
-from anneal_localcluster.shell import Progress, attempt, say
+from anneal_localcluster.settings import NODE_NAME, Folders, Network, Ports
+from anneal_localcluster.shell import Progress, attempt, exclusive, say
 
 TIMEOUT = 120.0
 GPU = "nvidia.com/gpu"
 
 
-def up(folders: Folders, options: Options) -> Site:
+def up(folders: Folders, wishes: Wishes) -> None:
     progress = Progress()
-    refuse_older_state(folders)
-    refuse_changed_options(folders, options)
-    first_time = not build.node_binary().exists()
-    prepare_machine(folders, options, checks.DISK_FIRST_TIME if first_time else checks.DISK_LATER)
-    progress.step("machine checked")
-    site = node_site(folders, options.network, build.ensure_node_binary())
-    progress.step(f"binary {site.binary}")
+    checks.judge_system(facts.gather(folders))
+    with exclusive("cluster"):
+        refuse_other_version(folders)
+        options = choices.merge(wishes, choices.stored(folders))
+        prepare_machine(folders, options)
+        progress.step("machine checked")
+        site = node_site(folders, options.network, build.ensure_node_binary())
+        progress.step(f"Kubernetes built: {site.binary}")
+        ended = start(site, options, progress)
+    state = f"is up after {progress.total:.0f} s" if ended else "was up already"
+    say(f"cluster {state}: export KUBECONFIG={folders.kubeconfig}")
+
+
+def start(site: Site, options: Options, progress: Progress) -> bool:
+    """Whether anything had to be started."""
+    before = recorded(site.folders.pids)
     write_files(site, options)
     start_control_plane(site)
     progress.step(f"control plane answers at {site.api_url}")
@@ -43,62 +53,50 @@ def up(folders: Folders, options: Options) -> Site:
     progress.step("containerd answers")
     start_node(site, options)
     progress.step(f"node {NODE_NAME} is Ready")
-    say(f"cluster is up after {progress.total:.0f} s: export KUBECONFIG={folders.kubeconfig}")
-    return site
+    return recorded(site.folders.pids) != before
 
 
 def node_site(folders: Folders, addresses: Network, binary: Path) -> Site:
     return Site(binary, folders, addresses, Ports(), api_address=addresses.bridge_address)
 
 
-def refuse_older_state(folders: Folders) -> None:
-    if folders.state.exists() and any(folders.state.iterdir()):
-        found = folders.version.read_text() if folders.version.exists() else "unknown"
-        if found != STATE_VERSION:
-            raise ClusterError(
-                f"{folders.state} holds a cluster of another version ({found}; this one is {STATE_VERSION})",
-                "remove it with `make cluster-down`, then try again; images in the cache are kept",
-            )
-
-
-def refuse_changed_options(folders: Folders, options: Options) -> None:
-    kept = stored_options(folders)
-    if kept is not None and kept != options:
+def refuse_other_version(folders: Folders) -> None:
+    if not folders.state.exists() or not any(folders.state.iterdir()):
+        return
+    found = folders.version.read_text() if folders.version.exists() else "unknown"
+    wanted = bootstrap.state_version(build.node_binary())
+    if found != wanted:
         raise ClusterError(
-            f"a cluster exists here with other options: it has {kept}, asked for is {options}",
-            "use the same options, or remove it first with `make cluster-down`",
+            f"{folders.state} holds a cluster of another version ({found}; this one is {wanted})",
+            "remove it with `make cluster-down`, then try again; images in the cache are kept",
         )
 
 
-def stored_options(folders: Folders) -> Options | None:
-    file = folders.state / "options.json"
-    if not file.exists():
-        return None
-    kept = json.loads(file.read_text())
-    return Options(**{**kept, "network": Network(**kept["network"])})
-
-
-def prepare_machine(folders: Folders, options: Options, disk: int) -> None:
-    checks.judge(checks.gather(folders), options.network, Ports(), disk)
+def prepare_machine(folders: Folders, options: Options) -> None:
+    disk = checks.DISK_LATER if build.node_binary().exists() else checks.DISK_FIRST_TIME
+    checks.judge(facts.gather(folders), options.network, Ports(), disk)
     packages.install_missing()
 
 
 def write_files(site: Site, options: Options) -> None:
-    site.folders.state.mkdir(parents=True, exist_ok=True)
-    kernel = site.folders.state / "kernel.json"
+    folders = site.folders
+    folders.state.mkdir(parents=True, exist_ok=True)
+    kernel = folders.state / "kernel.json"
     if not kernel.exists():
         kernel.write_text(json.dumps(network.kernel_settings()))
     network.create(site.network)
-    setup.write_control_plane(site)
-    plugins = packages.cni_folder()
-    assert plugins is not None
-    setup.write_node(site, plugins, options.cpus)
-    (site.folders.state / "options.json").write_text(json.dumps(asdict(options)))
+    bootstrap.write_control_plane(site)
+    bootstrap.write_node(site, packages.cni_folder(), options.cpus)
+    kept = choices.stored(folders)
+    if kept is not None and kept.fake_gpus != options.fake_gpus:
+        stop([running for name, running in recorded(folders.pids).items() if name == "fake-gpus"])
+        (folders.pids / "fake-gpus.json").unlink(missing_ok=True)
+    choices.store(folders, options)
 
 
 def start_control_plane(site: Site) -> None:
     ensure_running(site, components.api(site))
-    await_ready(site, "the API server", lambda: api_answers(site, "/readyz"))
+    await_ready(site, "the API server", lambda: api_ready(site))
     ensure_running(site, components.controllers(site))
 
 
@@ -118,12 +116,11 @@ def start_node(site: Site, options: Options) -> None:
     ensure_running(site, components.node(site, options.fake_gpus))
     kubectl(site, "apply", "-f", str(site.folders.config / "storage-class.json"))
     await_ready(site, "the default service account", lambda: accounts_ready(site))
-    await_ready(site, "cluster DNS", lambda: answers_ok(site.ports.dns_ready, "/ready"))
-    await_ready(site, "kube-proxy", lambda: answers_ok(site.ports.proxy_health, "/healthz"))
+    await_ready(site, "cluster DNS", lambda: answers(site.ports.dns_ready, "/ready"))
+    await_ready(site, "kube-proxy", lambda: answers(site.ports.proxy_health, "/healthz"))
     await_ready(site, "the node", lambda: node_ready(site, NODE_NAME))
-    if options.fake_gpus:
-        wanted = str(options.fake_gpus)
-        await_ready(site, "the fake GPUs", lambda: allocatable(site, NODE_NAME, GPU) == wanted)
+    wanted = str(options.fake_gpus)
+    await_ready(site, "the fake GPUs", lambda: allocatable(site, NODE_NAME, GPU) == wanted)
 
 
 def ensure_running(site: Site, commands: Sequence[Command]) -> None:
@@ -141,8 +138,8 @@ def up_control_plane(site: Site) -> None:
     """Detached, unlike `ControlPlane`: it stays until `down --state-dir`."""
     if recorded(site.folders.pids):
         raise ClusterError(f"a control plane runs in {site.folders.state}", "stop it first: down --state-dir")
-    refuse_older_state(site.folders)
-    setup.write_control_plane(site)
+    refuse_other_version(site.folders)
+    bootstrap.write_control_plane(site)
     start_control_plane(site)
     await_ready(site, "the default service account", lambda: accounts_ready(site))
     say(f"control plane is up: export KUBECONFIG={site.folders.kubeconfig}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anneal_localcluster.components import Site
@@ -17,13 +17,14 @@ from anneal_localcluster.settings import (
 )
 
 CNI_NETWORK = "anneal-localcluster"
+# Below this pods are evicted. The default of 10 and 15 % is far too much on a large disk.
+DISK_FLOOR = "1Gi"
 
 
 def kubeconfig(site: Site, authority: bytes, certificate: bytes, key: bytes) -> str:
     """Certificates are inside, so that the file works wherever it is copied to."""
-    encode = lambda data: base64.b64encode(data).decode()  # noqa: E731
-    cluster = {"server": site.api_url, "certificate-authority-data": encode(authority)}
-    user = {"client-certificate-data": encode(certificate), "client-key-data": encode(key)}
+    cluster = {"server": site.api_url, "certificate-authority-data": in_base64(authority)}
+    user = {"client-certificate-data": in_base64(certificate), "client-key-data": in_base64(key)}
     name = "anneal-local"
     return render(
         {
@@ -35,6 +36,10 @@ def kubeconfig(site: Site, authority: bytes, certificate: bytes, key: bytes) -> 
             "current-context": name,
         }
     )
+
+
+def in_base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def containerd(site: Site, cni_plugins: str) -> str:
@@ -85,7 +90,7 @@ def cni(site: Site) -> str:
     return render({"cniVersion": "0.4.0", "name": CNI_NETWORK, "plugins": [bridge, portmap]})
 
 
-def kubelet(site: Site, cpus_kept_from_pods: int, disk_floor: str = "1Gi") -> str:
+def kubelet(site: Site, cpus_kept_from_pods: int) -> str:
     document: dict[str, Any] = {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -116,8 +121,8 @@ def kubelet(site: Site, cpus_kept_from_pods: int, disk_floor: str = "1Gi") -> st
         "imageMinimumGCAge": "8760h",
         "evictionHard": {
             "memory.available": "100Mi",
-            "nodefs.available": disk_floor,
-            "imagefs.available": disk_floor,
+            "nodefs.available": DISK_FLOOR,
+            "imagefs.available": DISK_FLOOR,
         },
         "syncFrequency": "10s",
         "shutdownGracePeriod": "0s",
@@ -149,7 +154,9 @@ def proxy(site: Site) -> str:
     )
 
 
-def corefile(site: Site, resolv_conf: str) -> str:
+def corefile(site: Site, nameservers: Sequence[str]) -> str:
+    """Without a server to ask, CoreDNS would not start: then only names of the cluster resolve."""
+    forward = f"forward . {' '.join(nameservers)}" if nameservers else ""
     return f""".:{site.ports.dns} {{
     bind {site.network.bridge_address}
     errors
@@ -161,7 +168,7 @@ def corefile(site: Site, resolv_conf: str) -> str:
         fallthrough in-addr.arpa ip6.arpa
         ttl 5
     }}
-    forward . {resolv_conf}
+    {forward}
     cache 30
     loadbalance
 }}

@@ -16,11 +16,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from anneal_localcluster import build, components, processes, setup
+from anneal_localcluster import bootstrap, build, components, processes
 from anneal_localcluster.components import Site
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.processes import Command
-from anneal_localcluster.readiness import accounts_ready, api_answers, wait_for
+from anneal_localcluster.readiness import accounts_ready, api_ready, wait_for
 from anneal_localcluster.settings import Folders, Network, Ports
 
 START_TIMEOUT = 60.0
@@ -69,9 +69,9 @@ class ControlPlane:
         self.stop()
 
     def start(self) -> None:
-        setup.write_control_plane(self.site)
+        bootstrap.write_control_plane(self.site)
         self.run(components.api(self.site))
-        wait_for("the API server", lambda: api_answers(self.site, "/readyz"), START_TIMEOUT, self.check)
+        wait_for("the API server", lambda: api_ready(self.site), START_TIMEOUT, self.check)
         self.run(components.controllers(self.site))
         wait_for("the default service account", lambda: accounts_ready(self.site), START_TIMEOUT, self.check)
 

@@ -14,7 +14,7 @@ from anneal_localcluster import build
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.packages import program
 from anneal_localcluster.settings import SANDBOX_IMAGE, Folders, cache_root
-from anneal_localcluster.shell import attempt, run
+from anneal_localcluster.shell import run
 
 
 def ctr(folders: Folders, *arguments: str) -> str:
@@ -25,7 +25,7 @@ def load(folders: Folders, archive: Path) -> list[str]:
     """containerd reads the archive where it lies: no second copy of it is made."""
     if not archive.exists():
         raise ClusterError(f"no such image archive: {archive}")
-    output = ctr(folders, "images", "import", "--all-platforms", "--digests=false", str(archive))
+    output = ctr(folders, "images", "import", str(archive))
     return [line.split()[1] for line in output.splitlines() if line.startswith("unpacking")]
 
 
@@ -43,14 +43,13 @@ def ensure_sandbox(folders: Folders) -> None:
     finally:
         archive.unlink()
     # Pinned: the kubelet must not collect the one image that nothing can pull again.
-    attempt([program("ctr"), "--address", str(folders.containerd_socket), "--namespace", "k8s.io",
-             "images", "label", SANDBOX_IMAGE, "io.cri-containerd.pinned=pinned"])
+    ctr(folders, "images", "label", SANDBOX_IMAGE, "io.cri-containerd.pinned=pinned")
 
 
 def pause_binary() -> Path:
     target = build.node_binary().parent / "pause"
     if not target.exists():
-        build.compile_go(build.ensure_go(), ["build", "-trimpath", "-ldflags", "-s -w", "-o", str(target), "./pause"], 0)
+        build.compile_go(build.ensure_go(), ["-ldflags=-s -w", f"-o={target}", "./pause"])
     return target
 
 

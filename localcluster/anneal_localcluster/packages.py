@@ -32,11 +32,13 @@ def program(name: str) -> str:
     return found
 
 
-def cni_folder() -> Path | None:
-    for folder in CNI_FOLDERS:
-        if all((folder / plugin).exists() for plugin in CNI_PLUGINS):
-            return folder
-    return None
+def cni_folder() -> Path:
+    """The first that has all plugins; where none does, the one that the package will fill."""
+    return next((folder for folder in CNI_FOLDERS if has_plugins(folder)), CNI_FOLDERS[0])
+
+
+def has_plugins(folder: Path) -> bool:
+    return all((folder / plugin).exists() for plugin in CNI_PLUGINS)
 
 
 def missing_packages() -> list[str]:
@@ -45,7 +47,7 @@ def missing_packages() -> list[str]:
         for name, package in PROGRAMS.items()
         if not (shutil.which(name) or shutil.which(name, path=SEARCH_PATH))
     }
-    if cni_folder() is None:
+    if not has_plugins(cni_folder()):
         names.add("containernetworking-plugins")
     return sorted(names)
 
@@ -63,7 +65,10 @@ def install_missing() -> None:
     say(f"  installing with apt: {', '.join(missing)}")
     environment = {"DEBIAN_FRONTEND": "noninteractive", "PATH": SEARCH_PATH}
     run(["apt-get", "update", "-q"], environment=environment)
-    run(["apt-get", "install", "-qy", "--no-install-recommends", *missing], environment=environment)
+    run(
+        ["apt-get", "install", "-qy", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends", *missing],
+        environment=environment,
+    )
     still = missing_packages()
     if still:
         raise ClusterError(f"apt installed them, and still missing: {', '.join(still)}", "install them by hand")

@@ -49,9 +49,7 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def start(
-    command: Command, logs: Path, before_exec: Callable[[], None] | None = None
-) -> subprocess.Popen[bytes]:
+def start(command: Command, logs: Path, before_exec: Callable[[], None] | None = None) -> subprocess.Popen[bytes]:
     logs.mkdir(parents=True, exist_ok=True)
     with (logs / f"{command.name}.log").open("ab") as log:
         return subprocess.Popen(
@@ -92,9 +90,7 @@ def check_alive(pids: Path, logs: Path) -> None:
         raise ClusterError(f"{ended[0]} ended:\n    {tail(logs, ended[0])}")
 
 
-def stop(
-    targets: Sequence[Running], grace: float = 10.0, first: signal.Signals = signal.SIGTERM
-) -> None:
+def stop(targets: Sequence[Running], grace: float = 10.0, first: signal.Signals = signal.SIGTERM) -> None:
     """Asks all at once, waits, then kills those that stayed."""
     stayed = signal_and_wait(targets, first, grace)
     if stayed:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import json
 import ssl
 import time
 from collections.abc import Callable
+from typing import Any
+
 from anneal_localcluster.components import Site
 from anneal_localcluster.errors import ClusterError
-from anneal_localcluster.shell import attempt, run
+from anneal_localcluster.shell import run
 
 PAUSE = 0.1
 
@@ -25,47 +28,47 @@ def wait_for(what: str, ready: Callable[[], bool], timeout: float, check: Callab
 
 def accounts_ready(site: Site) -> bool:
     """Pods are refused in a namespace until its default service account exists."""
-    return api_answers(site, "/api/v1/namespaces/default/serviceaccounts/default")
+    return api_get(site, "/api/v1/namespaces/default/serviceaccounts/default") is not None
 
 
-def api_answers(site: Site, path: str) -> bool:
-    context = ssl.create_default_context(cafile=site.certificate("ca"))
-    context.load_cert_chain(site.certificate("admin"), site.key("admin"))
-    connection = http.client.HTTPSConnection(site.api_address, site.ports.apiserver, timeout=5, context=context)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def answers_ok(port: int, path: str) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def api_ready(site: Site) -> bool:
+    return api_get(site, "/readyz") is not None
 
 
 def node_ready(site: Site, node: str) -> bool:
-    condition = '{.status.conditions[?(@.type=="Ready")].status}'
-    return kubectl_output(site, "get", "node", node, "-o", f"jsonpath={condition}") == "True"
+    conditions = node_status(site, node).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def allocatable(site: Site, node: str, resource: str) -> str:
-    escaped = resource.replace(".", r"\.")
-    return kubectl_output(site, "get", "node", node, "-o", f"jsonpath={{.status.allocatable.{escaped}}}")
+    return str(node_status(site, node).get("allocatable", {}).get(resource, "0"))
 
 
-def kubectl_output(site: Site, *arguments: str) -> str:
-    """Empty when the question fails."""
-    done = attempt(kubectl_argv(site, *arguments))
-    return done.stdout.strip() if done.returncode == 0 else ""
+def node_status(site: Site, node: str) -> dict[str, Any]:
+    body = api_get(site, f"/api/v1/nodes/{node}")
+    return {} if body is None else json.loads(body)["status"]
+
+
+def api_get(site: Site, path: str) -> bytes | None:
+    """The body of a good answer; None for any other, or for none at all."""
+    context = ssl.create_default_context(cafile=site.certificate("ca"))
+    context.load_cert_chain(site.certificate("admin"), site.key("admin"))
+    return get(http.client.HTTPSConnection(site.api_address, site.ports.apiserver, timeout=5, context=context), path)
+
+
+def answers(port: int, path: str) -> bool:
+    return get(http.client.HTTPConnection("127.0.0.1", port, timeout=5), path) is not None
+
+
+def get(connection: http.client.HTTPConnection, path: str) -> bytes | None:
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.read() if response.status == http.client.OK else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 def kubectl(site: Site, *arguments: str) -> str:

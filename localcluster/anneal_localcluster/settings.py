@@ -97,6 +97,15 @@ class Folders:
         return self.state / "version"
 
     @property
+    def options(self) -> Path:
+        return self.state / "options.json"
+
+    @property
+    def binary(self) -> Path:
+        """A link to what the cluster was started with, even when the sources have moved on since."""
+        return self.state / "anneal-node"
+
+    @property
     def containerd_socket(self) -> Path:
         return self.run / "containerd.sock"
 
@@ -104,12 +113,3 @@ class Folders:
     def containerd_root(self) -> Path:
         """In the cache, so that imported images outlive the cluster."""
         return cache_root() / "containerd"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a person chose at `up`; kept in the state folder so that a later `up` can tell a change."""
-
-    fake_gpus: int = 0
-    cpus: int | None = None
-    network: Network = Network()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from anneal_localcluster.errors import ClusterError
+from anneal_localcluster.settings import cache_root
 
 
 def run(argv: Sequence[str], *, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:
@@ -27,6 +30,19 @@ def attempt(
 
 def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def exclusive(task: str) -> Iterator[None]:
+    """One process at a time on this machine does the task; others wait."""
+    cache_root().mkdir(parents=True, exist_ok=True)
+    with (cache_root() / f"{task}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"  waiting for another process that has the {task} lock")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class Progress:

@@ -9,13 +9,14 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from anneal_localcluster import build, cluster, configs, network
+from anneal_localcluster import cluster, configs, network, options
 from anneal_localcluster.errors import ClusterError
+from anneal_localcluster.facts import CGROUPS
+from anneal_localcluster.options import Options
 from anneal_localcluster.processes import Running, marked, recorded, start_time, stop
-from anneal_localcluster.settings import MARK, Folders, Options
+from anneal_localcluster.settings import MARK, Folders
 from anneal_localcluster.shell import Progress, attempt, say
 
-CGROUPS = Path("/sys/fs/cgroup")
 # The kubelet and the CNI library have these names built in; they are removed when nothing else is inside.
 SHARED_FOLDERS = (
     Path("/var/lib/kubelet/device-plugins"),
@@ -66,11 +67,11 @@ def remove_pods(folders: Folders) -> None:
     everything_else = [running for name, running in recorded(folders.pids).items() if name != "containerd"]
     # Their data is thrown away: nothing is gained by a polite end, which the API server takes 10 s for.
     stop(everything_else, first=signal.SIGKILL)
-    options = cluster.stored_options(folders)
-    if options is None or not (folders.config / "containerd.toml").exists() or not build.node_binary().exists():
+    kept = options.stored(folders)
+    if kept is None or not (folders.config / "containerd.toml").exists() or not folders.binary.exists():
         return
     folders.run.mkdir(parents=True, exist_ok=True)
-    site = cluster.node_site(folders, options.network, build.node_binary())
+    site = cluster.node_site(folders, kept.network, folders.binary)
     try:
         cluster.start_runtime(site)
     except ClusterError as error:
@@ -86,8 +87,7 @@ def remove_node(folders: Folders) -> None:
     kill_pods()
     for path in mounts_below([folders.state, folders.run, folders.containerd_root]):
         attempt(["umount", "--lazy", path])
-    options = cluster.stored_options(folders) or Options()
-    network.remove(options.network)
+    network.remove((options.stored(folders) or Options()).network)
     restore_kernel_settings(folders)
     remove_cgroups()
     remove_shared_folders(folders)
@@ -113,12 +113,7 @@ def pod_cgroups() -> list[Path]:
 
 
 def kill_pods() -> None:
-    pids = {
-        int(pid)
-        for top in pod_cgroups()
-        for file in top.rglob("cgroup.procs")
-        for pid in file.read_text().split()
-    }
+    pids = {int(pid) for top in pod_cgroups() for file in top.rglob("cgroup.procs") for pid in file.read_text().split()}
     found = [Running(pid, started) for pid in pids if (started := start_time(pid)) is not None]
     stop(found, grace=5, first=signal.SIGKILL)
 

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"github.com/coredns/coredns/coremain"
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
+	helm "helm.sh/helm/v4/pkg/cmd"
+	"helm.sh/helm/v4/pkg/kube"
 	"k8s.io/component-base/cli"
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
@@ -38,6 +41,20 @@ func runKubectl() {
 	}
 }
 
+func runHelm() {
+	kube.ManagedFieldsManager = "helm"
+	root, err := helm.NewRootCmd(os.Stdout, os.Args[1:], helm.SetupLogging)
+	if err == nil {
+		err = root.Execute()
+	}
+	if failed, ok := errors.AsType[helm.CommandError](err); ok {
+		os.Exit(failed.ExitCode)
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
 // Parts of our own report failure with an error.
 func ownPart(run func(args []string) error) func() {
 	return func() {
@@ -56,6 +73,7 @@ var parts = map[string]func(){
 	"kubelet":                 kubernetesPart(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"kube-proxy":              kubernetesPart(proxy.NewProxyCommand),
 	"kubectl":                 runKubectl,
+	"helm":                    runHelm,
 	"coredns":                 coremain.Run,
 	"pki":                     ownPart(writePKI),
 	"volumes":                 ownPart(provisionVolumes),

@@ -24,7 +24,14 @@ def write_control_plane(site: Site) -> None:
     for user in USERS:
         write_private(Path(site.kubeconfig(user)), kubeconfig_of(site, user))
     write_private(site.folders.kubeconfig, kubeconfig_of(site, "admin"))
-    site.folders.version.write_text(STATE_VERSION)
+    if not site.folders.binary.is_symlink():
+        site.folders.binary.symlink_to(site.binary)
+    site.folders.version.write_text(state_version(site.binary))
+
+
+def state_version(binary: Path) -> str:
+    """The folder of the binary has the hash of its sources in its name."""
+    return f"{STATE_VERSION}-{binary.parent.name}"
 
 
 def write_pki(site: Site) -> None:
@@ -48,7 +55,7 @@ def write_node(site: Site, cni_plugins: Path, cpus: int | None) -> None:
     (folder / "containerd.toml").write_text(configs.containerd(site, str(cni_plugins)))
     (folder / "kubelet.yaml").write_text(configs.kubelet(site, cpus_kept_from_pods(cpus)))
     (folder / "kube-proxy.yaml").write_text(configs.proxy(site))
-    (folder / "Corefile").write_text(configs.corefile(site, str(resolv_conf())))
+    (folder / "Corefile").write_text(configs.corefile(site, nameservers(resolv_conf().read_text())))
     (folder / "storage-class.json").write_text(configs.storage_class())
     site.folders.volumes.mkdir(mode=0o711, exist_ok=True)
     site.folders.run.mkdir(mode=0o711, exist_ok=True)
@@ -61,6 +68,11 @@ def cpus_kept_from_pods(cpus: int | None) -> int:
 def resolv_conf() -> Path:
     """systemd's stub answers only on loopback; behind it stands the list of real servers."""
     return SYSTEMD_UPSTREAMS if SYSTEMD_UPSTREAMS.exists() else Path("/etc/resolv.conf")
+
+
+def nameservers(resolv_conf: str) -> list[str]:
+    lines = [line.split() for line in resolv_conf.splitlines()]
+    return [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
 
 
 def write_private(path: Path, text: str) -> None:
