@@ -1,0 +1,24 @@
+"""One resource on one line: for terminals that are not one, and for logs of CI."""
+
+from anneal_cli.kinds import FINE_TUNE_JOB
+from anneal_cli.resource import Resource, State
+from anneal_cli.views.finetunejob import losses, speed
+from anneal_cli.views.text import ASCII, join
+
+
+def line(resource: Resource) -> str:
+    """What a watcher wants to know; two equal lines mean that nothing worth a line has changed."""
+    parts = _job_parts(resource) if resource.kind == FINE_TUNE_JOB else (resource.deployment.replicas,)
+    condition = resource.trouble if resource.state != State.READY else None
+    why = f"{condition.reason}: {condition.message}" if condition else ""
+    return join(resource.ref, resource.status.phase or "Pending", *parts, why)
+
+
+def _job_parts(resource: Resource) -> tuple[str, ...]:
+    status = resource.job
+    stage = next((s for s in status.stages if s.state == "Running"), None)
+    if stage is None or stage.name != "train" or status.progress is None:
+        return (stage.name if stage else "",)
+    progress = status.progress
+    return (stage.name, f"{progress.step}/{progress.total_steps} ({progress.percent}%)", losses(progress, ASCII),
+            speed(progress))
