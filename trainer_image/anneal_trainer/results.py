@@ -1,0 +1,67 @@
+"""What a stage tells: its result file on the workspace, then the summary in the termination message, last of all."""
+
+import json
+import logging
+from typing import Any
+
+from anneal_api.run import MAX_TERMINATION_BYTES, PrepareSummary, RunSpec, Stage, StageResult, TrainSummary
+from anneal_trainer.errors import StorageUnavailable
+from anneal_trainer.files import write_atomic
+from anneal_trainer.places import Places
+
+log = logging.getLogger(__name__)
+RESULT_FILE = "result.json"
+
+
+def report(result: StageResult, places: Places, details: dict[str, Any]) -> None:
+    """Store the result with its details, then the summary that the operator reads."""
+    document = result.to_wire() | ({"details": details} if details else {})
+    write_atomic(places.stage(result.stage) / RESULT_FILE, (json.dumps(document, indent=2) + "\n").encode())
+    report_summary(result, places)
+
+
+def report_summary(result: StageResult, places: Places) -> None:
+    """Write the termination message, cut to what Kubernetes keeps."""
+    try:
+        places.termination_log.write_bytes(summary_bytes(result))
+    except OSError as error:
+        log.error("cannot write the termination message: %s", error)
+
+
+def summary_bytes(result: StageResult) -> bytes:
+    """The result as JSON of at most MAX_TERMINATION_BYTES; only `message` can be long, so only it is cut."""
+    data = json.dumps(result.to_wire(), ensure_ascii=False, separators=(",", ":")).encode()
+    message = result.message
+    while len(data) > MAX_TERMINATION_BYTES and message:
+        message = message[: len(message) * 3 // 4]
+        data = result.model_copy(update={"message": f"{message} ..."}).model_dump_json(
+            by_alias=True, exclude_none=True).encode()
+    return data
+
+
+def prepared(run: RunSpec, places: Places) -> PrepareSummary:
+    """What prepare found, for the later stages."""
+    summary = _stored(run, places, Stage.PREPARE).prepare
+    if summary is None:
+        raise StorageUnavailable("the workspace holds no successful result of prepare. Fix: run the job again with a new runId.")
+    return summary
+
+
+def trained(run: RunSpec, places: Places) -> TrainSummary:
+    """What train reached."""
+    summary = _stored(run, places, Stage.TRAIN).train
+    if summary is None:
+        raise StorageUnavailable("the workspace holds no successful result of train. Fix: run the job again with a new runId.")
+    return summary
+
+
+def _stored(run: RunSpec, places: Places, stage: Stage) -> StageResult:
+    path = places.stage(stage) / RESULT_FILE
+    try:
+        result = StageResult.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StorageUnavailable(f"the result of {stage} cannot be read from {path}: {error}") from error
+    if result.uid != run.uid:
+        raise StorageUnavailable(f"{path} belongs to the FineTuneJob with uid {result.uid}, not to {run.uid}. "
+                                 "Fix: give every job its own workspace.")
+    return result
