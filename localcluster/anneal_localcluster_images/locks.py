@@ -55,7 +55,7 @@ def lock() -> None:
 
 
 def compile_together(group: Sequence[Lock], target: Path) -> None:
-    sources = dict.fromkeys(word for entry in group for word in entry.sources if word not in ("--extra", "pyproject.toml"))
+    sources = dict.fromkeys(word for entry in group for word in entry.sources)
     extras = [word for entry in group for extra in entry.extras for word in ("--extra", extra)]
     files = [word for word in sources if word.endswith(".in")]
     overrides = [word for entry in group for word in override_arguments(entry)]

@@ -16,7 +16,7 @@ from anneal_localcluster.settings import cache_root
 
 ROOT = Path(__file__).resolve().parents[2]
 UV = "uv==0.13.9"
-PACKAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
+PACKAGES = {"buildah": "buildah", "debootstrap": "debootstrap", "containers-storage": "containers-storage"}
 TAIL_LINES = 30
 
 
