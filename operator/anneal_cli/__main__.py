@@ -11,7 +11,7 @@ from anneal_cli.cluster import Cluster
 from anneal_cli.errors import FAILED, INTERRUPTED, CliError
 from anneal_cli.session import Session
 
-VERBS = ("status", "list")
+VERBS = ("status", "list", "logs", "chat")
 EPILOG = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 124 timeout, 130 interrupted. As a plugin: kubectl anneal VERB."
 
 

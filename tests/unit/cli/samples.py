@@ -63,8 +63,8 @@ def succeeded() -> Object:
                 "stages": [stage(name, "Succeeded", start, end, reason="StageSucceeded") for name, start, end in
                            zip(STAGES, (1, 14, 210, 300), (14, 210, 300, 312), strict=True)],
                 "dataset": DATASET,
-                "progress": {"step": 69, "totalSteps": 69, "epoch": 3, "percent": 100, "firstLoss": 3.0123, "loss": 0.8042,
-                             "evalLoss": 1.1, "tokensPerSecond": 379.0, "summary": "100% (69/69)"},
+                "progress": {"step": 69, "totalSteps": 69, "epoch": 3, "percent": 100, "firstLoss": 3.0123,
+                             "loss": 0.8042, "evalLoss": 1.1, "tokensPerSecond": 379.0, "summary": "100% (69/69)"},
                 "evaluation": {"perplexity": {"base": 23.12, "tuned": 3.98}, "exactMatch": {"base": 0.1, "tuned": 0.85},
                                "prompts": 40, "engine": "vllm 0.32.0"},
                 "artifact": ARTIFACT})
@@ -75,17 +75,21 @@ def failed() -> Object:
     message = "stage train, container trainer: killed at its memory limit of 2Gi"
     return job({"phase": "Failed", "conditions": [
         condition("Ready", "False", "OOMKilled", message, 80), condition("Stalled", "True", "OOMKilled", message, 80)],
-        "stages": [stage("prepare", "Succeeded", 1, 14), stage("train", "Failed", 14, 80, reason="OOMKilled", message=message),
+        "stages": [stage("prepare", "Succeeded", 1, 14),
+                   stage("train", "Failed", 14, 80, reason="OOMKilled", message=message),
                    stage("evaluate", "Pending"), stage("publish", "Pending")],
         "dataset": DATASET})
 
 
 def unschedulable() -> Object:
     """Train waits for a GPU."""
-    message = "pod support-1234-train-0: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu. spec.resources.gpus is 8"
+    message = ("pod support-1234-train-0: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu. "
+               "spec.resources.gpus is 8")
     return job({"phase": "Training", "conditions": [
-        condition("Ready", "False", "Unschedulable", message), condition("Reconciling", "True", "Unschedulable", message)],
-        "stages": [stage("prepare", "Succeeded", 1, 14), stage("train", "Running", 14, reason="Unschedulable", message=message),
+        condition("Ready", "False", "Unschedulable", message),
+        condition("Reconciling", "True", "Unschedulable", message)],
+        "stages": [stage("prepare", "Succeeded", 1, 14),
+                   stage("train", "Running", 14, reason="Unschedulable", message=message),
                    stage("evaluate", "Pending"), stage("publish", "Pending")],
         "dataset": DATASET})
 
@@ -100,7 +104,8 @@ def suspended() -> Object:
 
 def serving() -> Object:
     """An adapter beside its base."""
-    return deployment({"phase": "Serving", "replicas": "1/1", "url": "http://support.default.svc/v1", "servedName": "support",
+    return deployment({"phase": "Serving", "replicas": "1/1", "url": "http://support.default.svc/v1",
+                       "servedName": "support",
                        "stable": {"name": "support-12345678-3f0c41ab", "hash": "3f0c41ab", "artifact": ARTIFACT,
                                   "readyReplicas": 1},
                        "conditions": [condition("ArtifactVerified", "True", "Serving", since=4),
