@@ -1,0 +1,50 @@
+"""A real API server with the generated CRDs, asked through the user's own tool: kubectl."""
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from anneal_localcluster import build
+from anneal_localcluster.control_plane import ControlPlane
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    ok: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl against one API server."""
+
+    program: Path
+    kubeconfig: Path
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> Answer:
+        argv = [str(self.program), "--kubeconfig", str(self.kubeconfig), *arguments]
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+        return Answer(done.returncode == 0, done.stdout + done.stderr)
+
+    def must(self, *arguments: str, stdin: str | None = None) -> str:
+        """The output of a command that has to work."""
+        answer = self(*arguments, stdin=stdin)
+        assert answer.ok, f"kubectl {' '.join(arguments)}: {answer.text}"
+        return answer.text
+
+
+@pytest.fixture(scope="session")
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """An API server of this session's own, with the CRDs as they are committed."""
+    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
+        ask = Kubectl(build.tool_folder() / "kubectl", plane.kubeconfig)
+        ask.must("apply", "--server-side", "-k", str(ROOT / "manifests" / "crds"))
+        ask.must("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        yield ask
