@@ -80,7 +80,7 @@ class Operator:
             async with _background(self._intake.run(self._settings.resync_seconds)):
                 namespaces = self._settings.watch_namespaces
                 await kopf.operator(
-                    registry=registration.registry(self._intake), settings=registration.settings(),
+                    registry=registration.registry(self._intake, stop), settings=registration.settings(),
                     standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop)
         finally:
             await self._queue.stop(GRACE_SECONDS)

@@ -4,6 +4,7 @@ Kopf keeps no state of ours and writes nothing: no diff handlers (so no annotati
 finalizers), no peering, no posted events.
 """
 
+import asyncio
 from typing import Any
 
 import kopf
@@ -16,10 +17,11 @@ EXIT_SECONDS = 18.0
 """Kopf kills the process after this time; the kubelet does after 30."""
 
 
-def registry(intake: Intake) -> kopf.OperatorRegistry:
+def registry(intake: Intake, stop: asyncio.Event) -> kopf.OperatorRegistry:
     """One handler for each kind that is watched."""
     result = kopf.OperatorRegistry()
     kopf.on.login(registry=result)(_login)
+    kopf.on.cleanup(registry=result, id="stopped")(_setter(stop))
     for kind in (*RESOURCES, *CHILDREN):
         kopf.on.event(kind.group, kind.version, kind.plural, registry=result, id=f"see-{kind.plural}")(
             _handler(intake, kind))
@@ -51,6 +53,14 @@ def _handler(intake: Intake, kind: Kind) -> Any:
         intake.event(kind, event["type"] == "DELETED", obj)
 
     return see
+
+
+def _setter(stop: asyncio.Event) -> Any:
+    async def stopped(**_: Any) -> None:
+        # Kopf waits 5 s at its end for its own task that waits for this flag.
+        stop.set()
+
+    return stopped
 
 
 def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:

@@ -1,0 +1,101 @@
+"""The store: what is newest wins, and a LIST drops ghosts."""
+
+from typing import Any
+
+import pytest
+
+from anneal_operator.controllers.store import Key, Store
+from anneal_operator.desired import names
+from anneal_operator.kube.client import Listing
+from anneal_operator.kube.kinds import CHILDREN, FINETUNEJOB, JOB, MODELDEPLOYMENT, POD, Kind
+
+UID = "11111111-2222-3333-4444-555555555555"
+
+
+def thing(kind: Kind, name: str, version: int, *, uid: str = "u", namespace: str = "team", **more: Any) -> dict[str, Any]:
+    labels = more.pop("labels", {})
+    return {"apiVersion": kind.api_version, "kind": kind.name, **more,
+            "metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": str(version),
+                         "labels": labels}}
+
+
+def child(kind: Kind, name: str, version: int = 1, owner: str = UID) -> dict[str, Any]:
+    return thing(kind, name, version, uid=f"uid-of-{name}",
+                 labels=names.labels(FINETUNEJOB.name, "support", owner))
+
+
+def test_an_older_object_than_the_known_one_is_no_news() -> None:
+    store = Store()
+    assert store.put(JOB, thing(JOB, "a", 5))
+    assert not store.put(JOB, thing(JOB, "a", 4, uid="older"))
+    assert not store.put(JOB, thing(JOB, "a", 5))
+    assert store.put(JOB, thing(JOB, "a", 6))
+    assert store.get(JOB, "team", "a") == thing(JOB, "a", 6)
+
+
+def test_a_late_deletion_of_an_earlier_object_of_that_name_changes_nothing() -> None:
+    store = Store()
+    store.put(JOB, thing(JOB, "a", 7, uid="new"))
+    assert not store.drop(JOB, "team", "a", "old")
+    assert store.drop(JOB, "team", "a", "new")
+    assert store.get(JOB, "team", "a") is None
+
+
+def test_children_are_found_by_the_uid_of_their_owner() -> None:
+    store = Store()
+    for kind in CHILDREN:
+        store.put(kind, child(kind, "b"))
+        store.put(kind, child(kind, "a"))
+        store.put(kind, child(kind, "foreign", owner="another"))
+    children = store.children(UID)
+    for group in (children.jobs, children.pods, children.claims, children.config_maps, children.deployments,
+                  children.services):
+        assert [obj["metadata"]["name"] for obj in group] == ["a", "b"]
+
+
+def test_a_child_that_is_gone_is_no_child_any_more() -> None:
+    store = Store()
+    store.put(JOB, child(JOB, "a"))
+    store.drop(JOB, "team", "a", "uid-of-a")
+    assert store.children(UID).jobs == ()
+
+
+def test_a_list_drops_ghosts_and_keeps_what_was_written_after_it() -> None:
+    store = Store()
+    store.put(POD, child(POD, "ghost", 3))
+    store.put(POD, child(POD, "same", 4))
+    store.put(POD, child(POD, "changed", 5))
+    store.put(POD, child(POD, "written-meanwhile", 11))
+    listing = Listing((child(POD, "same", 4), child(POD, "changed", 8), child(POD, "new", 9)), version=10)
+    differences = {obj["metadata"]["name"] for obj in store.replace(POD, None, listing)}
+    assert differences == {"ghost", "changed", "new"}
+    assert {obj["metadata"]["name"] for obj in store.all(POD)} == {"same", "changed", "new", "written-meanwhile"}
+
+
+def test_a_list_of_one_namespace_says_nothing_about_others() -> None:
+    store = Store()
+    store.put(POD, thing(POD, "a", 1, namespace="other"))
+    assert store.replace(POD, "team", Listing((), version=9)) == []
+    assert store.get(POD, "other", "a") is not None
+
+
+@pytest.mark.parametrize(("kind", "obj", "expected"), [
+    pytest.param(FINETUNEJOB, thing(FINETUNEJOB, "support", 1), {Key("FineTuneJob", "team", "support")},
+                 id="a resource concerns itself"),
+    pytest.param(JOB, child(JOB, "a"), {Key("FineTuneJob", "team", "support")}, id="a child concerns its owner"),
+    pytest.param(JOB, thing(JOB, "a", 1), set(), id="a stranger concerns nobody"),
+])
+def test_concerned(kind: Kind, obj: dict[str, Any], expected: set[Key]) -> None:
+    assert set(Store().concerned(kind, obj)) == expected
+
+
+def test_a_finetunejob_concerns_the_deployments_that_serve_it() -> None:
+    store = Store()
+    serving = {"model": {"fineTuneJobRef": {"name": "support"}}}
+    store.put(MODELDEPLOYMENT, thing(MODELDEPLOYMENT, "one", 1, uid="1", spec=serving))
+    store.put(MODELDEPLOYMENT, thing(MODELDEPLOYMENT, "two", 1, uid="2", spec=serving))
+    store.put(MODELDEPLOYMENT, thing(MODELDEPLOYMENT, "by-uri", 1, uid="3", spec={"model": {"uri": "pvc://a/b"}}))
+    store.put(MODELDEPLOYMENT, thing(MODELDEPLOYMENT, "two", 2, uid="2", spec={"model": {"uri": "pvc://a/b"}}))
+    job = thing(FINETUNEJOB, "support", 1)
+    assert set(store.concerned(FINETUNEJOB, job)) == {
+        Key("FineTuneJob", "team", "support"), Key("ModelDeployment", "team", "one")}
