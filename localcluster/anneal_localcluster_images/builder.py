@@ -123,8 +123,8 @@ def follow(name: str, argv: Sequence[str], environment: dict[str, str]) -> None:
         assert child.stdout is not None
         for line in child.stdout:
             lines.append(line)
-            if line.startswith("STEP"):
-                say(f"{name}: {line.strip()[:150]}")
+            if "STEP" in line and " RUN " in line:
+                say(f"{name}: {line.strip()[:110]}")
     if child.returncode:
         raise ImageError(f"building {name} ended with {child.returncode}; its last words:\n{tail(''.join(lines))}")
 
