@@ -1,4 +1,4 @@
-"""manifests/rbac and manifests/operator: the chart as rendered by Helm, for those who install without it."""
+"""Rendered from the chart by Helm: manifests/ for those who install without it, and one golden file per profile."""
 
 import subprocess
 from pathlib import Path
@@ -15,11 +15,15 @@ HELM_LABELS = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 
 
 def files(root: Path) -> dict[str, str]:
-    """The two folders; their kustomizations are part of them."""
-    manifests = render(root / "charts" / "anneal")
+    """The two folders with their kustomizations, and the chart rendered with each file of values in its ci/ folder."""
+    chart = root / "charts" / "anneal"
+    manifests = render(chart)
     rbac = [item for item in manifests if item["kind"] in RBAC_KINDS]
     operator = [item for item in manifests if item["kind"] not in RBAC_KINDS]
+    profiles = sorted((chart / "ci").glob("*-values.yaml"))
+    golden = {f"tests/golden/chart/{file.name}": yaml_file(*render(chart, "--values", str(file))) for file in profiles}
     return {
+        **golden,
         "manifests/rbac/rbac.yaml": yaml_file(*rbac),
         "manifests/rbac/kustomization.yaml": yaml_file(_kustomization("rbac.yaml")),
         "manifests/operator/operator.yaml": yaml_file(*operator),

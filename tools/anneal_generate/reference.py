@@ -1,4 +1,4 @@
-"""docs/reference: pages for the CRDs, the reasons and the chart's values."""
+"""docs/reference: pages for the CRDs, the reasons, the chart's values and the metrics."""
 
 import json
 from typing import Any
@@ -10,16 +10,11 @@ from anneal_api.conditions import REASONS
 from anneal_api.crd import KINDS, Kind, schema
 from anneal_generate.chart_values import ChartValues
 from anneal_generate.text import markdown_file, table
+from anneal_operator.controllers.metrics import Metrics
+from anneal_operator.controllers.store import Store
 
-LIMITS = (
-    ("minimum", "from"),
-    ("maximum", "to"),
-    ("minLength", "at least characters:"),
-    ("maxLength", "at most characters:"),
-    ("minItems", "at least entries:"),
-    ("maxItems", "at most entries:"),
-    ("maxProperties", "at most entries:"),
-)
+BOUNDS = (("minimum", "maximum", ""), ("minLength", "maxLength", " characters"), ("minItems", "maxItems", " entries"),
+          ("minProperties", "maxProperties", " entries"))
 
 
 def files() -> dict[str, str]:
@@ -36,7 +31,9 @@ def files() -> dict[str, str]:
         _reasons(),
     )
     values = markdown_file("Chart values", "Every value of `charts/anneal`. Unknown keys are refused.", _values())
-    return {"docs/reference/crds.md": crds, "docs/reference/reasons.md": reasons, "docs/reference/values.md": values}
+    metrics = markdown_file("Metrics", "What the operator shows at `:8080/metrics`.", _metrics())
+    pages = {"crds": crds, "reasons": reasons, "values": values, "metrics": metrics}
+    return {f"docs/reference/{name}.md": page for name, page in pages.items()}
 
 
 def leaves(node: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -58,7 +55,7 @@ def _kind(kind: Kind) -> list[str]:
         f"## {kind.kind}",
         kind.summary,
         "### spec",
-        table(("field", "type", "default", "limits", "meaning"), fields),
+        table(("field", "type", "limits", "meaning"), fields),
         "### Rules",
         rules,
         "### status",
@@ -67,8 +64,7 @@ def _kind(kind: Kind) -> list[str]:
 
 
 def _row(path: str, node: dict[str, Any]) -> tuple[str, ...]:
-    default = f"`{json.dumps(node['default'])}`" if "default" in node else ""
-    return f"`{path}`", _type(node), default, _limits(node), node.get("description", "")
+    return f"`{path}`", _type(node), _limits(node), node.get("description", "")
 
 
 def _type(node: dict[str, Any]) -> str:
@@ -82,12 +78,14 @@ def _type(node: dict[str, Any]) -> str:
 
 
 def _limits(node: dict[str, Any]) -> str:
-    words = [f"{word} {node[key]}{_exclusive(node, key)}" for key, word in LIMITS if key in node]
-    return ", ".join([*words, *([f"`{node['pattern']}`"] if "pattern" in node else [])])
+    ranges = [_range(node, low, high) + unit for low, high, unit in BOUNDS if low in node or high in node]
+    return ", ".join([*ranges, *([f"`{node['pattern']}`"] if "pattern" in node else [])])
 
 
-def _exclusive(node: dict[str, Any], key: str) -> str:
-    return " (not itself)" if node.get(f"exclusive{key.capitalize()}") else ""
+def _range(node: dict[str, Any], low: str, high: str) -> str:
+    above = "above " if node.get("exclusiveMinimum") else ""
+    below = "below " if node.get("exclusiveMaximum") else ""
+    return f"{above}{node.get(low, 0)} to {below}{node[high]}"
 
 
 def _rules(node: dict[str, Any]) -> list[dict[str, str]]:
@@ -115,3 +113,16 @@ def _value_rows(model: BaseModel, path: str) -> list[tuple[str, ...]]:
         else:
             rows.append((f"`{key}`", f"`{json.dumps(value)}`", " ".join((field.description or "").split())))
     return rows
+
+
+def _metrics() -> str:
+    metrics = Metrics()
+    metrics.watch(Store(), lambda: 0, lambda: False)
+    # A metric without samples does not show its labels; the objects that make them know.
+    labels = {getattr(maker, "_name", ""): getattr(maker, "_labelnames", ()) for maker in vars(metrics).values()}
+    rows = []
+    for family in sorted(metrics.registry.collect(), key=lambda family: family.name):
+        names = getattr(family, "_labelnames", None) or labels.get(family.name, ())
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        rows.append((f"`{name}`", family.type, ", ".join(names), family.documentation))
+    return table(("metric", "type", "labels", "meaning"), rows)
