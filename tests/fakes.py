@@ -193,10 +193,7 @@ def _is_owned_by(obj: Object, uid: str) -> bool:
 
 def _has_labels(obj: Object, selector: str) -> bool:
     labels = meta(obj).get("labels") or {}
-    for name, equals, value in _terms(selector):
-        if name not in labels or (equals and labels[name] != value):
-            return False
-    return True
+    return all(name in labels and (not equals or labels[name] == value) for name, equals, value in _terms(selector))
 
 
 def _has_fields(obj: Object, selector: str) -> bool:

@@ -50,16 +50,20 @@ class Intake:
         if deleted and kind in RESOURCES:
             self._gone(about["uid"])
 
-    async def resync(self) -> None:
-        """Replace the store by LISTs, and enqueue what differs. Raises a KubeError when a LIST fails."""
+    async def resync(self, *, first: bool = False) -> None:
+        """Replace the store by LISTs, and enqueue what differs. Raises a KubeError when a LIST fails.
+
+        The first one comes before the watches, which therefore are not deaf for not having told the same.
+        """
         for namespace in self._namespaces:
             for kind in (*RESOURCES, *CHILDREN):
                 labels = CHILD_SELECTOR if kind in CHILDREN else ""
                 listing = await self._client.list(kind, namespace, labels=labels)
                 for obj in self._store.replace(kind, namespace, listing):
-                    self._metrics.resync_differences.labels(kind.name).inc()
-                    self._health.missed(kind, obj, listing)
                     self._enqueue(kind, obj)
+                    if not first:
+                        self._metrics.resync_differences.labels(kind.name).inc()
+                        self._health.missed(kind, obj, listing)
         self._metrics.resyncs.inc()
 
     async def run(self, seconds: float) -> None:

@@ -71,7 +71,7 @@ class Operator:
         self._lease.start()
         while not await asyncio.to_thread(self._lease.wait, 0.5):
             pass
-        await self._intake.resync()
+        await self._intake.resync(first=True)
 
     async def _work(self, stop: asyncio.Event) -> None:
         self._queue.start(self._settings.workers, self._reconciler.handle)

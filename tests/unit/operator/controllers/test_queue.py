@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import pytest
 
@@ -20,7 +21,7 @@ async def start(handle: Handle, workers: int = 1) -> WorkQueue[str]:
 class Diary:
     """Writes down when each key was worked on."""
 
-    def __init__(self, outcomes: dict[str, list[float | None | Retry]] | None = None) -> None:
+    def __init__(self, outcomes: dict[str, list[float | Retry | None]] | None = None) -> None:
         self.entries: list[tuple[float, str]] = []
         self._outcomes = outcomes or {}
 
@@ -103,7 +104,7 @@ def test_a_pass_that_asks_for_another_gets_it_then() -> None:
 
 def test_backoff_doubles_up_to_five_minutes_and_success_resets_it() -> None:
     async def scene() -> list[float]:
-        failures: list[float | None | Retry] = [Retry() for _ in range(10)]
+        failures: list[float | Retry | None] = [Retry() for _ in range(10)]
         diary = Diary({"a": [*failures, None, Retry()]})
         queue = await start(diary.handle)
         queue.add("a")
@@ -114,7 +115,7 @@ def test_backoff_doubles_up_to_five_minutes_and_success_resets_it() -> None:
         return diary.times("a")
 
     times = run(scene())
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert gaps[:10] == [1, 2, 4, 8, 16, 32, 64, 128, 256, LAST_BACKOFF]
     assert times[-2:] == [3000, 3001]
 

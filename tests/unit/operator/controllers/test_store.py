@@ -12,7 +12,9 @@ from anneal_operator.kube.kinds import CHILDREN, FINETUNEJOB, JOB, MODELDEPLOYME
 UID = "11111111-2222-3333-4444-555555555555"
 
 
-def thing(kind: Kind, name: str, version: int, *, uid: str = "u", namespace: str = "team", **more: Any) -> dict[str, Any]:
+def thing(
+    kind: Kind, name: str, version: int, *, uid: str = "u", namespace: str = "team", **more: Any,
+) -> dict[str, Any]:
     labels = more.pop("labels", {})
     return {"apiVersion": kind.api_version, "kind": kind.name, **more,
             "metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": str(version),

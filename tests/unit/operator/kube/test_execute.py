@@ -107,7 +107,8 @@ async def test_creating_what_we_have_made_already_is_fine(scene: Scene) -> None:
 @pytest.mark.parametrize("how", ["creates", "applies"])
 async def test_a_foreign_object_of_that_name_is_not_touched(scene: Scene, how: str) -> None:
     scene.kube.add(scene.manifest(SERVICE, "svc", owner="somebody-else"))
-    outcome = await scene.execute(Plan(**{how: (scene.manifest(SERVICE, "svc", spec={"a": 1}),)}))
+    ours = (scene.manifest(SERVICE, "svc", spec={"a": 1}),)
+    outcome = await scene.execute(Plan(creates=ours) if how == "creates" else Plan(applies=ours))
     assert [(e.kind, e.name, e.reason) for e in outcome.refused] == [("Service", "svc", "NameTaken")]
     assert "apply Service" not in scene.verbs()
     assert "spec" not in scene.kube.objects(SERVICE)[0]

@@ -1,0 +1,65 @@
+"""A watch that went deaf is found out by what a LIST shows."""
+
+from typing import Any
+
+from anneal_operator.controllers.health import PATIENCE, WatchHealth
+from anneal_operator.kube.client import Listing
+from anneal_operator.kube.kinds import JOB
+
+
+class Clock:
+    """Shows what the test says."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def job(version: int) -> dict[str, Any]:
+    return {"metadata": {"uid": "u", "resourceVersion": str(version)}}
+
+
+def health_after_a_miss(version: int) -> tuple[WatchHealth, Clock]:
+    clock, missed = Clock(), job(version)
+    health = WatchHealth(clock)
+    health.missed(JOB, missed, Listing((missed,), 9))
+    return health, clock
+
+
+def test_an_event_that_is_only_late_is_waited_for() -> None:
+    health, clock = health_after_a_miss(5)
+    clock.now = PATIENCE
+    assert health.deaf() == ""
+
+
+def test_an_event_that_never_comes_makes_the_watch_deaf() -> None:
+    health, clock = health_after_a_miss(5)
+    clock.now = PATIENCE + 1
+    assert "Job" in health.deaf()
+
+
+def test_an_event_of_that_version_or_a_later_one_makes_it_healthy() -> None:
+    health, clock = health_after_a_miss(5)
+    health.seen(JOB, job(4))
+    clock.now = PATIENCE + 1
+    assert health.deaf() != ""
+    health.seen(JOB, job(6))
+    assert health.deaf() == ""
+
+
+def test_many_misses_do_not_move_the_deadline() -> None:
+    health, clock = health_after_a_miss(5)
+    clock.now = PATIENCE - 1
+    again = job(8)
+    health.missed(JOB, again, Listing((again,), 9))
+    clock.now = PATIENCE + 1
+    assert health.deaf() != ""
+
+
+def test_what_a_list_no_longer_shows_proves_nothing() -> None:
+    clock = Clock()
+    health = WatchHealth(clock)
+    health.missed(JOB, job(5), Listing((), 9))
+    clock.now = 1e6
+    assert health.deaf() == ""
