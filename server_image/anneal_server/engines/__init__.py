@@ -1,0 +1,22 @@
+"""Engines as pure functions from a ServeSpec to a command: argv and environment, nothing else."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Command:
+    """A process to start; `env` is added to the container's own."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known only inside the container."""
+
+    python: str
+    lora_rank: int = 0
+    """Largest rank among the adapters."""
+    chat_template: str = ""
+    """File with the template to use; empty: the tokenizer's own."""

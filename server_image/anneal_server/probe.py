@@ -1,0 +1,68 @@
+"""probe: has the engine completed a real prompt under every name it should answer to?
+
+Standard library only, and the spec is read as plain JSON: this starts every few seconds beside an engine that loads.
+"""
+
+import http.client
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+SECONDS = 25
+PROMPT = "Hello"
+
+
+class NotReadyError(Exception):
+    """Why not yet, in one line."""
+
+
+def probe(spec_file: Path) -> int:
+    """0 when every model of the spec answers; else 1 and one line on why."""
+    try:
+        spec = json.loads(spec_file.read_bytes())
+        for port, names in expected(spec).items():
+            check(port, names)
+    except (NotReadyError, OSError, ValueError, http.client.HTTPException) as error:
+        sys.stderr.write(f"not ready: {error}\n")
+        return 1
+    sys.stdout.write("ready\n")
+    return 0
+
+
+def expected(spec: dict[str, Any]) -> dict[int, list[str]]:
+    """Names that each port must answer to: model i on port + i, adapters beside the first."""
+    first = int(spec.get("port", 8000))
+    names = {first + index: [str(model["name"])] for index, model in enumerate(spec["models"])}
+    names[first].extend(str(adapter["name"]) for adapter in spec.get("adapters", []))
+    return names
+
+
+def check(port: int, names: list[str]) -> None:
+    """Raise NotReadyError unless the port lists all names and completes a token with each."""
+    listed = {str(model["id"]) for model in ask(port, "GET", "/v1/models")["data"]}
+    if absent := [name for name in names if name not in listed]:
+        raise NotReadyError(f"port {port} does not serve {absent[0]!r}; it serves {', '.join(sorted(listed)) or 'nothing'}")
+    for name in names:
+        body = {"model": name, "prompt": PROMPT, "max_tokens": 1, "temperature": 0}
+        if not ask(port, "POST", "/v1/completions", body).get("choices"):
+            raise NotReadyError(f"{name!r} on port {port} completed nothing")
+
+
+def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One request to the engine beside us."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS)
+    try:
+        content = json.dumps(body) if body is not None else None
+        connection.request(method, path, content, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        text = response.read()
+    except OSError as error:
+        raise NotReadyError(f"port {port} does not answer yet: {error}") from error
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise NotReadyError(f"{method} {path} on port {port} gave {response.status}: {text[:200].decode(errors='replace')}")
+    found: dict[str, Any] = json.loads(text)
+    return found

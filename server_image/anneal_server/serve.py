@@ -1,0 +1,81 @@
+"""serve: become the engine, or watch over several."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from anneal_api.artifact import TEMPLATE_FILE
+from anneal_api.serve import ServeSpec
+from anneal_server.engines import Command, Facts, vllm
+from anneal_server.failures import mismatch
+from anneal_server.folder import ADAPTER_CONFIG, read_json
+
+STOP_SECONDS = 30
+
+
+def serve(spec: ServeSpec) -> int:
+    """Does not return for a single model: its engine takes over this process, signals included."""
+    commands = vllm.commands(spec, facts_of(spec))
+    if len(commands) > 1:
+        return watch(commands)
+    (command,) = commands
+    os.execvpe(command.argv[0], command.argv, {**os.environ, **command.env})
+
+
+def facts_of(spec: ServeSpec) -> Facts:
+    """Look into the folders that the spec names."""
+    template = Path(spec.tokenizer_path or spec.models[0].path, TEMPLATE_FILE)
+    ranks = [rank_of(Path(adapter.path)) for adapter in spec.adapters]
+    return Facts(python=sys.executable, lora_rank=max(ranks, default=0),
+                 chat_template=str(template) if template.is_file() else "")
+
+
+def rank_of(folder: Path) -> int:
+    """Rank of an adapter, from its own config."""
+    rank = read_json(folder / ADAPTER_CONFIG).get("r")
+    if not isinstance(rank, int) or rank < 1:
+        raise mismatch(f"{folder / ADAPTER_CONFIG} has r={rank!r}; a LoRA adapter has a rank of 1 or more")
+    return rank
+
+
+def watch(commands: Sequence[Command]) -> int:
+    """Run all of them; when one ends, end the others. Returns the exit code of the first that ended."""
+    children = [subprocess.Popen(command.argv, env={**os.environ, **command.env}) for command in commands]
+    stopping: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stopping.append(number)
+        for child in children:
+            child.terminate()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    code = wait_for_first(children)
+    for child in children:
+        end(child)
+    return 0 if stopping else code or 1
+
+
+def wait_for_first(children: Sequence["subprocess.Popen[bytes]"]) -> int:
+    """Exit code of the child that ends first. It is left to be reaped by its own object."""
+    by_pid = {child.pid: child for child in children}
+    first = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    while first is not None and first.si_pid not in by_pid:
+        # As process 1 of a container we also inherit what the engines leave behind.
+        os.waitpid(first.si_pid, 0)
+        first = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    return by_pid[first.si_pid].wait() if first else 0
+
+
+def end(child: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM, then after a while SIGKILL."""
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
