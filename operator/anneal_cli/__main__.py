@@ -11,7 +11,7 @@ from anneal_cli.cluster import Cluster
 from anneal_cli.errors import FAILED, INTERRUPTED, CliError
 from anneal_cli.session import Session
 
-VERBS = ("status", "list", "logs", "chat")
+VERBS = ("status", "list", "logs", "chat", "events", "explain", "retry", "suspend", "resume", "version")
 EPILOG = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 124 timeout, 130 interrupted. As a plugin: kubectl anneal VERB."
 
 
@@ -28,7 +28,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
         sys.stdout.flush()
         return code
     except CliError as error:
-        session.notes.print(f"Error: {error.message}", style="red", markup=False, soft_wrap=True)
+        session.note(f"Error: {error.message}", "red")
         if error.fix:
             session.notes.print(f"Fix: {error.fix}", markup=False, soft_wrap=True)
         return error.code

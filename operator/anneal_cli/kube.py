@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +11,9 @@ from urllib.parse import urlencode
 
 import kubernetes.config
 import urllib3.exceptions
-from kubernetes.client import ApiClient, ApiException, Configuration, CoreV1Api
+from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.config.config_exception import ConfigException
-from kubernetes.stream import portforward
+from kubernetes.stream import ws_client
 
 from anneal_cli.cluster import Change, Listing, Params
 from anneal_cli.errors import CliError, Expired, Unavailable
@@ -30,6 +29,7 @@ IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/names
 MERGE_PATCH = "application/merge-patch+json"
 # The client has types for some of its functions only.
 config: Any = kubernetes.config
+forwarding: Any = ws_client
 
 
 class KubeCluster:
@@ -42,7 +42,6 @@ class KubeCluster:
         self._configuration.retries = urllib3.Retry(1, redirect=False)
         self.namespace = namespace or default
         self._client: Any = ApiClient(self._configuration)
-        self._forwarding = threading.Lock()
 
     def get(self, collection: Collection, name: str, namespace: str | None = None) -> Object:
         """One object."""
@@ -85,12 +84,11 @@ class KubeCluster:
     @contextmanager
     def connect(self, pod: str, port: int) -> Iterator[socket.socket]:
         """A port-forward of one connection."""
-        with self._forwarding:
-            # The client swaps a method of its ApiClient while it connects, so each connection has its own.
-            api = CoreV1Api(ApiClient(self._configuration))
-            with _plain_errors("create", Collection(PODS.api, "pods/portforward"), self):
-                forward = portforward(
-                    api.connect_get_namespaced_pod_portforward, pod, self.namespace, ports=str(port))
+        query = [("ports", str(port))]
+        with _plain_errors("create", Collection(PODS.api, "pods/portforward"), self):
+            # Not through CoreV1Api: its import alone takes a second, and it swaps methods of a shared client.
+            method, url, headers = self._serialize("GET", PODS.path(self.namespace, pod, "portforward"), {})
+            forward = forwarding.portforward_call(self._configuration, method, url, headers=headers, query_params=query)
         try:
             yield forward.socket(port)
         finally:
@@ -120,13 +118,17 @@ class KubeCluster:
 
     def _request(self, path: str, params: Params, body: Object | None, seconds: float) -> Any:
         headers = {"Accept": "application/json, */*"} | ({"Content-Type": MERGE_PATCH} if body is not None else {})
-        method, url, headers, _, _ = self._client.param_serialize(
-            "GET" if body is None else "PATCH", path, header_params=headers, query_params=[],
-            auth_settings=["BearerToken"])
+        method, url, headers = self._serialize("GET" if body is None else "PATCH", path, headers)
         query = f"?{urlencode(params)}" if params else ""
         answer = self._client.rest_client.request(
             method, url + query, headers=headers, body=body, _request_timeout=(CONNECT_SECONDS, seconds))
         return answer.response
+
+    def _serialize(self, method: str, path: str, headers: dict[str, str]) -> tuple[str, str, dict[str, str]]:
+        """Method, whole URL and headers with the caller's credentials."""
+        request: tuple[str, str, dict[str, str], Any, Any] = self._client.param_serialize(
+            method, path, header_params=headers, query_params=[], auth_settings=["BearerToken"])
+        return request[:3]
 
 
 def _load(configuration: Configuration, kubeconfig: str | None, context: str | None) -> tuple[str, str]:

@@ -44,6 +44,14 @@ class Session:
         """Whether a person sits at both ends."""
         return self.out.is_terminal and sys.stdin.isatty()
 
+    def say(self, text: str) -> None:
+        """A plain line on stdout, never wrapped: people copy from it."""
+        self.out.print(text, markup=False, soft_wrap=True)
+
+    def note(self, text: str, style: str = "") -> None:
+        """A plain line on stderr, for people only."""
+        self.notes.print(text, style=style, markup=False, soft_wrap=True)
+
     def print_json(self, value: Any) -> None:
         """JSON for programs: never wrapped or coloured."""
         self.out.file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")

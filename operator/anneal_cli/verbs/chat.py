@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
 
 
 def _converse(chat: "Chat", session: Session) -> None:
-    session.notes.print("Type a question; an empty line or Ctrl-D ends.", style="dim")
+    session.note("Type a question; an empty line or Ctrl-D ends.", "dim")
     while prompt := _read_line(session):
         chat.ask(prompt)
 
@@ -133,7 +133,7 @@ class Chat:
             self._session.out.file.write(json.dumps({"prompt": prompt, **answers}, ensure_ascii=False) + "\n")
             return
         if len(self._args.prompt or []) > 1 or len(self._speakers) > 1:
-            self._session.out.print(f"> {prompt}", style="bold", markup=False)
+            self._session.say(f"> {prompt}", style="bold")
         self._session.out.print(self._screen())
 
     def _answer_all(self) -> None:

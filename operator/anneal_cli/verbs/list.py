@@ -26,5 +26,5 @@ def run(args: argparse.Namespace, session: Session) -> int:
         session.out.print(table(resources, session.now(), namespaces=args.all_namespaces))
     else:
         where = "any namespace" if args.all_namespaces else f"namespace {session.cluster.namespace}"
-        session.notes.print(f"No FineTuneJobs or ModelDeployments in {where}.", markup=False)
+        session.note(f"No FineTuneJobs or ModelDeployments in {where}.")
     return OK

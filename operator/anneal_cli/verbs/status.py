@@ -38,8 +38,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
     """Show or follow."""
     resources = session.find(parse_target(args.name)) if args.name else session.all()
     if not resources and args.output != "json":
-        session.notes.print(f"No FineTuneJobs or ModelDeployments in namespace {session.cluster.namespace}.",
-                            markup=False)
+        session.note(f"No FineTuneJobs or ModelDeployments in namespace {session.cluster.namespace}.")
     if args.watch and resources:
         return _follow(args, session, resources)
     if args.output == "json":
@@ -87,7 +86,7 @@ def _say(session: Session, said: dict[str, str], resource: Resource) -> None:
     text = line(resource)
     if said.get(resource.uid) != text:
         said[resource.uid] = text
-        session.out.print(f"{session.now():%H:%M:%S}  {text}", markup=False, soft_wrap=True)
+        session.say(f"{session.now():%H:%M:%S}  {text}")
 
 
 def _until_final(args: argparse.Namespace, session: Session, known: dict[str, Resource],
@@ -104,7 +103,7 @@ def _until_final(args: argparse.Namespace, session: Session, known: dict[str, Re
         left = None if deadline is None else deadline - session.monotonic()
         change = changes.next(left) if left is None or left > 0 else None
         if change is None:
-            session.notes.print(f"Not ready after {args.timeout} s.", style="yellow")
+            session.note(f"Not ready after {args.timeout} s.", "yellow")
             return TIMEOUT
         _apply(known, change, show)
     return FAILED if any(r.state == State.STALLED for r in known.values()) else OK

@@ -1,0 +1,61 @@
+"""Why a resource is where it is: the reason in plain words, the fix, and what the cluster said about it."""
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from anneal_api.conditions import Condition
+from anneal_cli.history import Event
+from anneal_cli.kinds import FINE_TUNE_JOB
+from anneal_cli.resource import Resource, State, reason_info
+
+SHOWN_EVENTS = 5
+STATES = {
+    State.READY: "is ready",
+    State.STALLED: "has failed and will not go on by itself",
+    State.SUSPENDED: "is suspended",
+    State.UNSEEN: "waits for the operator to look at it",
+    State.PROGRESSING: "is on its way",
+    State.DELETING: "is being deleted",
+}
+
+
+def explanation(resource: Resource, events: Sequence[Event]) -> RenderableType:
+    """The whole answer."""
+    return Group(Text.assemble((resource.ref, "bold"), f" {STATES[resource.state]}."), *_reason(resource.trouble),
+                 *_warnings(events), *_next(resource))
+
+
+def _reason(condition: Condition | None) -> Iterator[Text]:
+    if condition is None:
+        return
+    info = reason_info(condition.reason)
+    yield Text.assemble(("Reason:  ", "bold"), f"{condition.reason}. {info.meaning if info else ''}".rstrip())
+    if condition.message:
+        yield Text.assemble(("Message: ", "bold"), condition.message)
+    if info and info.fix:
+        yield Text.assemble(("Fix:     ", "bold"), info.fix)
+
+
+def _warnings(events: Sequence[Event]) -> Iterator[Text]:
+    warnings = [event for event in events if event.warning][-SHOWN_EVENTS:]
+    if warnings:
+        yield Text("Warnings of the cluster:", "bold")
+    for event in warnings:
+        yield Text(f"  {event.object}: {event.reason}: {event.message}")
+
+
+def _next(resource: Resource) -> Iterator[Text]:
+    ref = f"{resource.kind.short}/{resource.name}"
+    job = resource.kind == FINE_TUNE_JOB
+    commands = {
+        State.STALLED: [f"anneal logs {ref}", *([f"anneal retry {resource.name}"] if job else [])],
+        State.PROGRESSING: [f"anneal status {ref} -w", f"anneal logs {ref} -f"],
+        State.SUSPENDED: [f"anneal resume {resource.name}"],
+        State.UNSEEN: ["kubectl get pods -A -l app.kubernetes.io/name=anneal"],
+        State.READY: [f"anneal status {ref}"] if job else [f"anneal chat {resource.name}"],
+        State.DELETING: [],
+    }[resource.state]
+    if commands:
+        yield Text.assemble(("Next:    ", "bold"), " or ".join(commands))
