@@ -1,0 +1,164 @@
+"""The chart and the kustomize base on a real API server: what they install, and what it allows whom."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from anneal_localcluster import build
+from anneal_localcluster.control_plane import ControlPlane
+from tests.apiserver.api.conftest import ROOT, Answer, Kubectl
+
+CHART = ROOT / "charts" / "anneal"
+SYSTEM = "anneal-system"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+OPERATOR = f"system:serviceaccount:{SYSTEM}:anneal"
+
+pytestmark = pytest.mark.apiserver
+
+
+@dataclass(frozen=True)
+class Helm:
+    """Helm against one API server."""
+
+    kubeconfig: Path
+
+    def __call__(self, *arguments: str) -> Answer:
+        program = str(build.tool_folder() / "helm")
+        argv = [program, "--kubeconfig", str(self.kubeconfig), "--namespace", SYSTEM, *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return Answer(done.returncode == 0, done.stdout + done.stderr)
+
+    def must(self, *arguments: str) -> str:
+        """The output of a command that has to work."""
+        answer = self(*arguments)
+        assert answer.ok, answer.text
+        return answer.text
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
+    """An API server without our CRDs, and with namespaces that enforce Pod Security."""
+    with ControlPlane(tmp_path_factory.mktemp("chart")) as plane:
+        kubectl = Kubectl(build.tool_folder() / "kubectl", plane.kubeconfig)
+        for name in (SYSTEM, "team-a", "team-b", "team-c"):
+            space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": RESTRICTED}}
+            kubectl.must("apply", "-f", "-", stdin=json.dumps(space))
+        yield kubectl
+
+
+@pytest.fixture(scope="module")
+def installed(bare: Kubectl) -> Iterator[Kubectl]:
+    """The chart with its defaults."""
+    helm = Helm(bare.kubeconfig)
+    helm.must("install", "anneal", str(CHART))
+    yield bare
+    helm("uninstall", "anneal")
+
+
+def may(kubectl: Kubectl, who: str, verb: str, what: str, namespace: str) -> bool:
+    """`what` is resource, resource/name or resource:subresource."""
+    resource, _, part = what.partition(":")
+    return kubectl("auth", "can-i", verb, resource, f"--subresource={part}", "--as", who, "--namespace", namespace).ok
+
+
+def test_lint_finds_nothing(bare: Kubectl) -> None:
+    for values in [None, *sorted((CHART / "ci").glob("*-values.yaml"))]:
+        Helm(bare.kubeconfig).must("lint", "--strict", str(CHART), *(["--values", str(values)] if values else []))
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    ("image.tag=1", "additional properties 'image' not allowed"),
+    ("operator.worker=1", "additional properties 'worker' not allowed"),
+    ("operator.workers=0", "minimum: got 0, want 1"),
+    ("images.operator.digest=latest", "does not match pattern"),
+    ("images.pullPolicy=Sometimes", "value must be one of"),
+    ("watchNamespaces={Team_A}", "does not match pattern")])
+def test_a_wrong_value_is_refused_by_name(bare: Kubectl, value: str, text: str) -> None:
+    answer = Helm(bare.kubeconfig)("template", str(CHART), "--set", value)
+    assert not answer.ok
+    assert text in answer.text
+
+
+def test_the_operator_s_pod_is_admitted_where_restricted_is_enforced(installed: Kubectl) -> None:
+    selector = "app.kubernetes.io/component=operator"
+    wait = ("wait", "--for=create", "pod", "--selector", selector, "--namespace", SYSTEM, "--timeout=30s")
+    assert "condition met" in installed.must(*wait)
+
+
+def test_the_operator_may_do_its_work_and_nothing_else(installed: Kubectl) -> None:
+    allowed = [
+        ("patch", "finetunejobs.anneal.dev:status"), ("watch", "modeldeployments.anneal.dev"), ("create", "jobs.batch"),
+        ("delete", "deployments.apps"), ("get", "pods:log"), ("create", "events"), ("list", "persistentvolumeclaims"),
+    ]
+    refused = [
+        ("get", "secrets"), ("list", "secrets"), ("create", "pods:exec"), ("create", "finetunejobs.anneal.dev"),
+        ("delete", "finetunejobs.anneal.dev"), ("patch", "finetunejobs.anneal.dev"), ("create", "clusterroles"),
+        ("patch", "customresourcedefinitions"), ("list", "nodes"), ("create", "pods"), ("impersonate", "users"),
+        ("create", "serviceaccounts:token"), ("patch", "namespaces"),
+    ]
+    assert [right for right in allowed if not may(installed, OPERATOR, *right, "team-a")] == []
+    assert [right for right in refused if may(installed, OPERATOR, *right, "team-a")] == []
+
+
+def test_the_lease_is_writable_in_the_operator_s_namespace_only(installed: Kubectl) -> None:
+    assert may(installed, OPERATOR, "update", "leases.coordination.k8s.io/anneal-operator", SYSTEM)
+    assert not may(installed, OPERATOR, "update", "leases.coordination.k8s.io/other", SYSTEM)
+    assert not may(installed, OPERATOR, "update", "leases.coordination.k8s.io/anneal-operator", "team-a")
+
+
+@pytest.mark.parametrize(("role", "creates"), [("view", False), ("edit", True), ("admin", True)])
+def test_the_cluster_s_own_roles_cover_our_kinds(installed: Kubectl, role: str, creates: bool) -> None:
+    user = f"{role}er"
+    installed.must("create", "rolebinding", user, f"--clusterrole={role}", f"--user={user}", "--namespace", "team-a")
+    for kind in ("finetunejobs.anneal.dev", "modeldeployments.anneal.dev"):
+        assert may(installed, user, "get", kind, "team-a")
+        assert may(installed, user, "create", kind, "team-a") == creates
+        assert not may(installed, user, "patch", f"{kind}:status", "team-a")
+
+
+def test_the_notes_print_resources_that_are_accepted(installed: Kubectl) -> None:
+    notes = Helm(installed.kubeconfig).must("get", "notes", "anneal")
+    blocks = [text.split("\n  EOF")[0] for text in notes.split("<<EOF\n")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        installed.must("create", "--dry-run=server", "-f", "-", stdin=block.replace("\n  ", "\n").removeprefix("  "))
+
+
+def test_upgrade_then_uninstall_keeps_the_resources(installed: Kubectl) -> None:
+    helm = Helm(installed.kubeconfig)
+    example = Path(__file__).parent / "examples" / "good" / "minimal.yaml"
+    installed.must("apply", "--namespace", "team-a", "-f", str(example))
+    helm.must("upgrade", "anneal", str(CHART), "--set", "operator.logLevel=DEBUG")
+    helm.must("uninstall", "anneal")
+    assert "minimal" in installed.must("get", "finetunejobs", "--namespace", "team-a", "--output=name")
+    assert installed.must("get", "clusterroles", "--selector=app.kubernetes.io/part-of=anneal", "--output=name") == ""
+    helm.must("install", "anneal", str(CHART))
+
+
+def test_namespaced_mode_grants_nothing_elsewhere(bare: Kubectl) -> None:
+    helm, account = Helm(bare.kubeconfig), f"system:serviceaccount:{SYSTEM}:spaced"
+    helm.must("install", "spaced", str(CHART), "--values", str(CHART / "ci" / "namespaced-values.yaml"))
+    try:
+        assert may(bare, account, "create", "jobs.batch", "team-a")
+        assert may(bare, account, "create", "jobs.batch", "team-b")
+        assert not may(bare, account, "list", "jobs.batch", "team-c")
+        assert not may(bare, account, "get", "configmaps", SYSTEM)
+        selector = "--selector=app.kubernetes.io/instance=spaced"
+        assert bare.must("get", "clusterroles,clusterrolebindings", selector, "--output=name") == ""
+    finally:
+        helm.must("uninstall", "spaced")
+
+
+def test_kustomize_installs_what_the_chart_does(installed: Kubectl) -> None:
+    made = installed.must("kustomize", str(ROOT / "manifests"))
+    names = {f"{item['kind']}/{item['metadata']['name']}" for item in yaml.safe_load_all(made)}
+    chart = Helm(installed.kubeconfig).must("template", "anneal", str(CHART))
+    assert names == {f"{item['kind']}/{item['metadata']['name']}" for item in yaml.safe_load_all(chart) if item} | {
+        f"Namespace/{SYSTEM}"}
+    answer = installed("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(ROOT / "manifests"))
+    assert answer.ok, answer.text
