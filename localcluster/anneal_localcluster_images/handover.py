@@ -60,7 +60,7 @@ def hand_over(built: StoredImage) -> None:
 def snapshots() -> set[str]:
     """Chain ids of the layers that containerd has unpacked."""
     lines = run(ctr("snapshots", "list")).splitlines()[1:]
-    return {line.split()[0] for line in lines if line.endswith("Committed")}
+    return {line.split()[0] for line in lines if line.split()[-1] == "Committed"}
 
 
 def chain_ids(layers: Iterable[Layer]) -> list[str]:

@@ -44,8 +44,8 @@ def check_code(folder: Path, is_native: IsNative) -> None:
     config = read_json(folder / CONFIG)
     model_type = str(config.get("model_type", ""))
     if config.get("auto_map") and not is_native(model_type):
-        raise mismatch(f"{folder / CONFIG} asks for Python code of the model's own (auto_map; model_type {model_type!r}), "
-                       "which is never run; use a model that transformers supports by itself")
+        raise mismatch(f"{folder / CONFIG} asks for Python code of the model's own (auto_map; model_type "
+                       f"{model_type!r}), which is never run; use a model that transformers supports by itself")
 
 
 def check_weights(folder: Path) -> None:
@@ -55,8 +55,8 @@ def check_weights(folder: Path) -> None:
     elif not any(folder.glob("*.safetensors")):
         pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
         if pickles:
-            raise mismatch(f"{folder} holds pickle weights only ({pickles[0]}), which run code when loaded; convert them: "
-                           "model.save_pretrained(folder, safe_serialization=True)")
+            raise mismatch(f"{folder} holds pickle weights only ({pickles[0]}), which run code when loaded; "
+                           "convert them: model.save_pretrained(folder, safe_serialization=True)")
         raise missing(f"{folder} has no weights: no file ends with .safetensors")
 
 

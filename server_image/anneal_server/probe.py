@@ -43,7 +43,8 @@ def check(port: int, names: list[str]) -> None:
     """Raise NotReadyError unless the port lists all names and completes a token with each."""
     listed = {str(model["id"]) for model in ask(port, "GET", "/v1/models")["data"]}
     if absent := [name for name in names if name not in listed]:
-        raise NotReadyError(f"port {port} does not serve {absent[0]!r}; it serves {', '.join(sorted(listed)) or 'nothing'}")
+        others = ", ".join(sorted(listed)) or "nothing"
+        raise NotReadyError(f"port {port} does not serve {absent[0]!r}; it serves {others}")
     for name in names:
         body = {"model": name, "prompt": PROMPT, "max_tokens": 1, "temperature": 0}
         if not ask(port, "POST", "/v1/completions", body).get("choices"):
@@ -63,6 +64,7 @@ def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None) -
     finally:
         connection.close()
     if response.status != http.client.OK:
-        raise NotReadyError(f"{method} {path} on port {port} gave {response.status}: {text[:200].decode(errors='replace')}")
+        words = text[:200].decode(errors="replace")
+        raise NotReadyError(f"{method} {path} on port {port} gave {response.status}: {words}")
     found: dict[str, Any] = json.loads(text)
     return found

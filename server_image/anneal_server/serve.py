@@ -20,10 +20,9 @@ STOP_SECONDS = 30
 def serve(spec: ServeSpec) -> int:
     """Does not return for a single model: its engine takes over this process, signals included."""
     commands = vllm.commands(spec, facts_of(spec))
-    if len(commands) > 1:
-        return watch(commands)
-    (command,) = commands
-    os.execvpe(command.argv[0], command.argv, {**os.environ, **command.env})
+    if len(commands) == 1:
+        os.execvpe(commands[0].argv[0], commands[0].argv, {**os.environ, **commands[0].env})
+    return watch(commands)
 
 
 def facts_of(spec: ServeSpec) -> Facts:
