@@ -23,8 +23,8 @@ OUT = ROOT / "build" / "demo"
 NAMESPACE = "anneal-demo"
 NAME = "support"
 QUICKSTART = ROOT / "examples" / "quickstart"
-PROMPTS = ROOT / "examples" / "support" / "prompts.jsonl"
-ROWS = ROOT / "examples" / "support" / "data" / "train.jsonl"
+DATA = ROOT / "examples" / "support" / "data"
+PROMPTS = DATA / "prompts.jsonl"
 SHOWN_PROMPTS = 5
 LAST = ("answers",)
 EXISTING = os.environ.get("CLUSTER") == "existing"
@@ -139,19 +139,8 @@ def _seed(console: Console) -> None:
     for kind in ("modeldeployment", "finetunejob"):
         kubectl(console, "data", "delete", kind, NAME, "--ignore-not-found", "--wait=true", show=False)
     kubectl(console, "data", "apply", "-f", str(QUICKSTART / "namespace.yaml"))
-    rows = kubectl(
-        console,
-        "data",
-        "create",
-        "configmap",
-        "support-data",
-        f"--from-file={ROWS}",
-        f"--from-file={PROMPTS}",
-        "--dry-run=client",
-        "-o",
-        "yaml",
-        show=False,
-    )
+    files = ("create", "configmap", "support-data", f"--from-file={DATA}", "--dry-run=client", "-o", "yaml")
+    rows = kubectl(console, "data", *files, show=False)
     kubectl(console, "data", "apply", "--server-side", "-f", "-", stdin=rows)
     kubectl(console, "data", "apply", "-f", str(QUICKSTART / "claims.yaml"))
     kubectl(console, "data", "delete", "job", "seed", "--ignore-not-found", "--wait=true", show=False)
