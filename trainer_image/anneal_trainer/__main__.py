@@ -7,13 +7,21 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
 from anneal_api.run import (
-    RUN_FILE, TERMINATION_LOG, WORKSPACE, EvaluateSummary, PrepareSummary, PublishSummary, RunSpec, Stage, StageResult, TrainSummary,
+    RUN_FILE,
+    TERMINATION_LOG,
+    WORKSPACE,
+    EvaluateSummary,
+    PrepareSummary,
+    PublishSummary,
+    RunSpec,
+    Stage,
+    StageResult,
+    TrainSummary,
 )
 from anneal_api.uri import CLAIM_ROOT
 from anneal_trainer import log as logs
@@ -51,9 +59,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m anneal_trainer", description=__doc__)
     parser.add_argument("stage", choices=[stage.value for stage in Stage])
     parser.add_argument("--run", type=Path, default=Path(RUN_FILE), help="the RunSpec (default: %(default)s)")
-    parser.add_argument("--workspace", type=Path, default=Path(WORKSPACE), help="shared by all stages (default: %(default)s)")
-    parser.add_argument("--claims", type=Path, default=Path(CLAIM_ROOT), help="where claims are mounted (default: %(default)s)")
-    parser.add_argument("--termination-log", type=Path, default=Path(TERMINATION_LOG), help="for the summary (default: %(default)s)")
+    parser.add_argument(
+        "--workspace", type=Path, default=Path(WORKSPACE), help="shared by all stages (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--claims", type=Path, default=Path(CLAIM_ROOT), help="where claims are mounted (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--termination-log", type=Path, default=Path(TERMINATION_LOG), help="for the summary (default: %(default)s)"
+    )
     return parser
 
 
@@ -62,15 +76,19 @@ def _stage(stage: Stage) -> Callable[[RunSpec, Places], Summary]:
     match stage:
         case Stage.PREPARE:
             from anneal_trainer.prepare import prepare
+
             return prepare
         case Stage.TRAIN:
             from anneal_trainer.train import train
+
             return train
         case Stage.EVALUATE:
             from anneal_trainer.evaluate import evaluate
+
             return evaluate
         case Stage.PUBLISH:
             from anneal_trainer.publish import publish
+
             return publish
 
 
@@ -78,10 +96,12 @@ def _read_run(path: Path) -> RunSpec:
     try:
         return RunSpec.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise BadConfig(f"{path} is not a run of schema 1: {error}. Fix: use the operator and trainer image of one release.") from None
+        raise BadConfig(
+            f"{path} is not a run of schema 1: {error}. Fix: use the operator and trainer image of one release."
+        ) from None
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
+def _stop(*_: object) -> NoReturn:
     raise Preempted("told to stop; the next pod starts the stage again")
 
 

@@ -16,5 +16,10 @@ def run_folder(run: RunSpec, places: Places, run_hash: str) -> Path:
 def artifact_status(run: RunSpec, manifest: Manifest, digest: str) -> ArtifactStatus:
     """What the status of the job says about a published artifact."""
     return ArtifactStatus(
-        uri=f"{run.output.uri}/runs/{manifest.run_hash}", digest=digest, kind=manifest.kind,
-        base_uri=manifest.base.uri, base_revision=manifest.base.revision, base_digest=manifest.base.digest)
+        uri=f"{run.output.uri}/runs/{manifest.run_hash}",
+        digest=digest,
+        kind=manifest.kind,
+        base_uri=manifest.base.uri,
+        base_revision=manifest.base.revision,
+        base_digest=manifest.base.digest,
+    )

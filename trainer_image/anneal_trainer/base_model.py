@@ -17,7 +17,13 @@ log = logging.getLogger(__name__)
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 ALL_LINEAR = "all-linear"
-_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight", "tok_embeddings.weight")
+_EMBEDDINGS = (
+    "embed_tokens.weight",
+    "wte.weight",
+    "embed_in.weight",
+    "word_embeddings.weight",
+    "tok_embeddings.weight",
+)
 _NOT_LAYERS = ("lm_head", "embed_out", "output")
 
 
@@ -36,15 +42,22 @@ class BaseModel:
     @property
     def embedding_rows(self) -> int | None:
         """Number of tokens the embedding knows; None for a layout we do not know."""
-        sizes = [tensor.shape[0] for name, tensor in self.tensors.items() if name.endswith(_EMBEDDINGS) and len(tensor.shape) == 2]
+        sizes = [
+            tensor.shape[0]
+            for name, tensor in self.tensors.items()
+            if name.endswith(_EMBEDDINGS) and len(tensor.shape) == 2
+        ]
         return min(sizes) if sizes else None
 
     @cached_property
     def linear_layers(self) -> dict[str, Tensor]:
         """Full module names of the layers that can carry an adapter."""
         return {
-            name.removesuffix(".weight"): tensor for name, tensor in self.tensors.items()
-            if name.endswith(".weight") and len(tensor.shape) == 2 and not name.endswith(_EMBEDDINGS)
+            name.removesuffix(".weight"): tensor
+            for name, tensor in self.tensors.items()
+            if name.endswith(".weight")
+            and len(tensor.shape) == 2
+            and not name.endswith(_EMBEDDINGS)
             and name.removesuffix(".weight").rpartition(".")[2] not in _NOT_LAYERS
         }
 
@@ -56,9 +69,13 @@ class BaseModel:
 def open_model(folder: Path, uri: str) -> BaseModel:
     """Read config and headers, and check that the folder is a model that loads without foreign code."""
     if not folder.is_dir():
-        raise ModelNotFound(f"{uri} is not a folder ({folder} does not exist). Fix: correct model.uri, or put the model into the claim.")
+        raise ModelNotFound(
+            f"{uri} is not a folder ({folder} does not exist). Fix: correct model.uri, or put the model into the claim."
+        )
     if not (folder / CONFIG).is_file():
-        raise ModelNotFound(f"{uri} has no {CONFIG}; found: {_listing(folder)}. Fix: point model.uri at the folder that holds it.")
+        raise ModelNotFound(
+            f"{uri} has no {CONFIG}; found: {_listing(folder)}. Fix: point model.uri at the folder that holds it."
+        )
     _check_files(folder, uri)
     config = _read_config(folder)
     if "auto_map" in config:
@@ -73,13 +90,18 @@ def _check_files(folder: Path, uri: str) -> None:
         why = f"only pickled weights ({', '.join(pickles[:3])}), which can run code" if pickles else "no weights"
         raise ModelMismatch(f"{uri} has {why}. Fix: use a model with *.safetensors.")
     if not (folder / TOKENIZER).is_file():
-        raise ModelMismatch(f"{uri} has no {TOKENIZER}; found: {_listing(folder)}. Fix: save the model's fast tokenizer into the folder.")
+        raise ModelMismatch(
+            f"{uri} has no {TOKENIZER}; found: {_listing(folder)}. Fix: save the model's fast tokenizer into the "
+            f"folder."
+        )
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     config = read_json(folder / CONFIG)
     if not isinstance(config.get("model_type"), str):
-        raise ModelMismatch(f"{folder / CONFIG} names no model_type. Fix: use a causal language model of the transformers library.")
+        raise ModelMismatch(
+            f"{folder / CONFIG} names no model_type. Fix: use a causal language model of the transformers library."
+        )
     return config
 
 
@@ -100,8 +122,10 @@ def check_vocabulary(model: BaseModel, largest_id: int) -> None:
     """Every token needs a row in the embedding, or training dies on the GPU with an index error."""
     rows = model.embedding_rows
     if rows is not None and largest_id >= rows:
-        raise ModelMismatch(f"the tokenizer has token ids up to {largest_id}, the model's embedding has {rows} rows. "
-                            "Fix: use the tokenizer that belongs to this model.")
+        raise ModelMismatch(
+            f"the tokenizer has token ids up to {largest_id}, the model's embedding has {rows} rows. "
+            "Fix: use the tokenizer that belongs to this model."
+        )
 
 
 def adapted_layers(model: BaseModel, lora: Lora) -> dict[str, Tensor]:
@@ -110,11 +134,17 @@ def adapted_layers(model: BaseModel, lora: Lora) -> dict[str, Tensor]:
         return model.linear_layers
     found: dict[str, Tensor] = {}
     for target in lora.target_modules:
-        matches = {name: tensor for name, tensor in model.linear_layers.items() if name == target or name.endswith(f".{target}")}
+        matches = {
+            name: tensor
+            for name, tensor in model.linear_layers.items()
+            if name == target or name.endswith(f".{target}")
+        }
         if not matches:
             names = sorted({name.rpartition(".")[2] for name in model.linear_layers})
-            raise BadConfig(f'method.lora.targetModules: no linear layer of the {model.family} model is called "{target}"; '
-                            f'it has: {", ".join(names[:24])}. Fix: use some of these, or ["{ALL_LINEAR}"].')
+            raise BadConfig(
+                f'method.lora.targetModules: no linear layer of the {model.family} model is called "{target}"; '
+                f'it has: {", ".join(names[:24])}. Fix: use some of these, or ["{ALL_LINEAR}"].'
+            )
         found |= matches
     return found
 

@@ -13,7 +13,7 @@ IGNORED = -100
 """The label that the loss skips."""
 
 
-class TokenRows(Dataset[dict[str, Any]]):
+class TokenRows(Dataset[dict[str, Any]]):  # type: ignore[misc]
     """The rows that prepare stored for one part of the split."""
 
     def __init__(self, path: Path) -> None:

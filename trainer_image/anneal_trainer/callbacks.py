@@ -10,7 +10,6 @@ import math
 import signal
 import time
 from pathlib import Path
-from types import FrameType
 from typing import IO, Any
 
 import torch
@@ -36,21 +35,30 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
             # Steps after the checkpoint are done again: their old lines would be there twice.
             write_lines(path, [row for row in read_lines(path) if row["step"] <= resumed_from])
 
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_train_begin(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
         self._begin = self._last = time.monotonic()
         self._begin_tokens = self._last_tokens = state.num_input_tokens_seen
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
         self.seconds = time.monotonic() - self._begin
         self.tokens = state.num_input_tokens_seen - self._begin_tokens
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
+    def on_log(
+        self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, logs: dict[str, Any], **_: Any
+    ) -> None:
         if "loss" not in logs and "eval_loss" not in logs:
             return
         progress = Progress(
-            step=state.global_step, total_steps=state.max_steps, epoch=round(state.epoch or 0.0, 4),
-            loss=_number(logs, "loss"), eval_loss=_number(logs, "eval_loss"), learning_rate=_number(logs, "learning_rate"),
-            tokens_per_second=self._rate(state) if "loss" in logs else None, eta_seconds=self._eta(state), time=now())
+            step=state.global_step,
+            total_steps=state.max_steps,
+            epoch=round(state.epoch or 0.0, 4),
+            loss=_number(logs, "loss"),
+            eval_loss=_number(logs, "eval_loss"),
+            learning_rate=_number(logs, "learning_rate"),
+            tokens_per_second=self._rate(state) if "loss" in logs else None,
+            eta_seconds=self._eta(state),
+            time=now(),
+        )
         with self.path.open("a", encoding="utf-8") as file:
             json.dump(progress.to_wire() | ({"gradNorm": logs["grad_norm"]} if "grad_norm" in logs else {}), file)
             file.write("\n")
@@ -62,11 +70,11 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
         moment, tokens = time.monotonic(), state.num_input_tokens_seen
         rate = (tokens - self._last_tokens) / max(moment - self._last, 1e-6)
         self._last, self._last_tokens = moment, tokens
-        return round(rate, 1)
+        return float(round(rate, 1))
 
     def _eta(self, state: TrainerState) -> int:
         done = max(state.global_step - self._begin_step, 1)
-        return round((time.monotonic() - self._begin) / done * (state.max_steps - state.global_step))
+        return int((time.monotonic() - self._begin) / done * (state.max_steps - state.global_step))
 
 
 def _number(logs: dict[str, Any], name: str) -> float | None:
@@ -76,8 +84,8 @@ def _number(logs: dict[str, Any], name: str) -> float | None:
 class GuardedTrainer(Trainer):  # type: ignore[misc]
     """A Trainer that stops before weights are touched by a loss or a gradient that is not finite.
 
-    The library offers no callback that sees the loss of a step before the optimizer does, hence the subclass. Losses are
-    summed on the device and looked at once per optimizer step, so a GPU is not made to wait more often.
+    The library offers no callback that sees the loss of a step before the optimizer does, hence the subclass. Losses
+    are summed on the device and looked at once per optimizer step, so a GPU is not made to wait more often.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -101,15 +109,20 @@ class _FiniteGuard(TrainerCallback):  # type: ignore[misc]
         self.trainer = trainer
 
     def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: torch.nn.Module, **_: Any
+        self, args: TrainingArguments, state: TrainerState, _control: TrainerControl, model: torch.nn.Module, **_: Any
     ) -> None:
         step = state.global_step + 1
         if not math.isfinite(loss := self.trainer.take_step_loss()):
-            raise LossNotFinite(f"the loss of step {step} of {state.max_steps} is {loss}; the weights were left as they were before it. {_FIX}")
+            raise LossNotFinite(
+                f"the loss of step {step} of {state.max_steps} is {loss}; the weights were left as they were before "
+                f"it. {_FIX}"
+            )
         # fp16 scales the loss and skips steps whose gradients overflow: that is how it finds its scale.
         if not args.fp16 and not math.isfinite(_gradient_norm(model)):
-            raise LossNotFinite(f"the gradient of step {step} of {state.max_steps} is not finite; the weights were left as they were "
-                                f"before it. {_FIX}")
+            raise LossNotFinite(
+                f"the gradient of step {step} of {state.max_steps} is not finite; the weights were left as they were "
+                f"before it. {_FIX}"
+            )
 
 
 _FIX = "Fix: lower training.learningRate, use precision bf16 or fp32, and look for odd rows."
@@ -126,7 +139,7 @@ class SealCheckpoints(TrainerCallback):  # type: ignore[misc]
     def __init__(self, root: Path, keep: int) -> None:
         self.root, self.keep = root, keep
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_save(self, _args: TrainingArguments, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
         checkpoint.seal(checkpoint.folder_of(self.root, state.global_step), state.global_step)
         checkpoint.prune(self.root, self.keep)
         log.info("checkpoint at step %d", state.global_step)
@@ -142,14 +155,14 @@ class StopOnRequest(TrainerCallback):  # type: ignore[misc]
         """Take SIGTERM from now on."""
         signal.signal(signal.SIGTERM, self._request)
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, *_: object) -> None:
         self.requested = True
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_step_end(self, _args: TrainingArguments, _state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.requested:
             control.should_save = control.should_training_stop = True
             control.should_evaluate = False
 
-    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+    def on_epoch_end(self, _args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         if self.requested and state.global_step < state.max_steps:
             control.should_save = control.should_evaluate = False

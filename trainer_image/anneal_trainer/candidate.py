@@ -1,4 +1,6 @@
-"""The result of training on the workspace: adapter or whole model, with the tokenizer and template it was trained with."""
+"""The result of training on the workspace: adapter or whole model, with the tokenizer and template it was trained
+with.
+"""
 
 import json
 import shutil
@@ -13,7 +15,14 @@ from anneal_trainer.files import write_atomic
 from anneal_trainer.places import Places
 
 ADAPTER_CONFIG = "adapter_config.json"
-_TOKENIZER_FILES = ("tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model")
+_TOKENIZER_FILES = (
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+)
 
 
 def save(model: Any, dtype: torch.dtype, run: RunSpec, base: Path, places: Places) -> None:

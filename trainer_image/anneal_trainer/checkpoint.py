@@ -69,8 +69,10 @@ def newest_whole(root: Path) -> Path | None:
         log.warning("checkpoint %s is damaged: %s", folder.name, problem)
         damage.append(f"{folder.name}: {problem}")
     if damage:
-        raise NoValidCheckpoint(f"no checkpoint in {root} is whole: {'; '.join(damage)[:1200]}. "
-                                "Fix: check the volume, then set a new spec.runId to train from the start.")
+        raise NoValidCheckpoint(
+            f"no checkpoint in {root} is whole: {'; '.join(damage)[:1200]}. "
+            "Fix: check the volume, then set a new spec.runId to train from the start."
+        )
     return None
 
 

@@ -18,9 +18,13 @@ def choose_precision(wanted: str) -> Precision:
     """The compute type for `training.precision` on this device."""
     cuda = torch.cuda.is_available()
     if wanted == "fp16" and not cuda:
-        raise BadConfig("training.precision is fp16, which needs a GPU. Fix: use auto, bf16 or fp32, or set resources.gpus.")
+        raise BadConfig(
+            "training.precision is fp16, which needs a GPU. Fix: use auto, bf16 or fp32, or set resources.gpus."
+        )
     if wanted == "bf16" and cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise BadConfig(f"training.precision is bf16, which {torch.cuda.get_device_name()} does not have. Fix: use auto or fp16.")
+        raise BadConfig(
+            f"training.precision is bf16, which {torch.cuda.get_device_name()} does not have. Fix: use auto or fp16."
+        )
     if wanted in ("bf16", "fp16", "fp32"):
         return wanted  # type: ignore[return-value]
     if cuda:

@@ -27,8 +27,11 @@ def check_workspace(model: BaseModel, method: Method, training: Training, places
     needed = weights * _CHECKPOINT_BYTES_PER_WEIGHT * (training.checkpoint.keep + 1) + result + _SMALL_FILES
     free = shutil.disk_usage(places.workspace).free
     if needed > free:
-        raise DiskFull(f"the workspace {places.workspace} has {_gib(free)} GiB free; {training.checkpoint.keep} checkpoints and the result "
-                       f"need about {_gib(needed)} GiB. Fix: raise workspace.size or lower training.checkpoint.keep.")
+        raise DiskFull(
+            f"the workspace {places.workspace} has {_gib(free)} GiB free; {training.checkpoint.keep} checkpoints and "
+            f"the result "
+            f"need about {_gib(needed)} GiB. Fix: raise workspace.size or lower training.checkpoint.keep."
+        )
 
 
 def _gib(count: int) -> str:

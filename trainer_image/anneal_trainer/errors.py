@@ -93,7 +93,9 @@ def storage_error(error: BaseException) -> StageError | None:
             return _full(seen) if seen.errno in _FULL else _broken(seen)
         # Rust code (safetensors) reports the errno in words only.
         if "No space left on device" in str(seen):
-            return DiskFull(f"no space left on a volume: {seen}. Fix: raise workspace.size, or free space on the output claim.")
+            return DiskFull(
+                f"no space left on a volume: {seen}. Fix: raise workspace.size, or free space on the output claim."
+            )
         seen = seen.__cause__ or seen.__context__
     return None
 
@@ -104,7 +106,9 @@ def _full(error: OSError) -> DiskFull:
 
 
 def _broken(error: OSError) -> StorageUnavailable:
-    return StorageUnavailable(f"storage does not answer: {error}. Fix: look at the volume's node and its storage class.")
+    return StorageUnavailable(
+        f"storage does not answer: {error}. Fix: look at the volume's node and its storage class."
+    )
 
 
 def mount_of(path: Path) -> Path:

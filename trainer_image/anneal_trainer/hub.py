@@ -3,10 +3,14 @@
 import logging
 from pathlib import Path
 
-import httpx
+import httpx  # type: ignore[import-not-found]
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
-    GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 
 from anneal_api.artifact import MODEL_FILES
@@ -21,18 +25,26 @@ def fetch(name: str, revision: str | None, token_file: Path, folder: Path) -> st
     try:
         commit = HfApi(token=token or False).model_info(name, revision=revision or "main").sha
         log.info("fetching hf://%s at commit %s", name, commit)
-        snapshot_download(name, revision=commit, local_dir=folder, allow_patterns=list(MODEL_FILES), token=token or False)
+        snapshot_download(
+            name, revision=commit, local_dir=folder, allow_patterns=list(MODEL_FILES), token=token or False
+        )
     except GatedRepoError:
-        raise ModelNotFound(f"hf://{name} is gated and {_access(token)}. Fix: accept its licence on its page and put a token of that "
-                            "account into the Secret of model.secretRef, key `token`.") from None
+        raise ModelNotFound(
+            f"hf://{name} is gated and {_access(token)}. Fix: accept its licence on its page and put a token of that "
+            "account into the Secret of model.secretRef, key `token`."
+        ) from None
     except RevisionNotFoundError:
         raise ModelNotFound(f"hf://{name} has no revision {revision!r}. Fix: correct model.revision.") from None
     except RepositoryNotFoundError:
-        raise ModelNotFound(f"hf://{name} does not exist, or is private and {_access(token)}. Fix: correct model.uri, or set "
-                            "model.secretRef.") from None
+        raise ModelNotFound(
+            f"hf://{name} does not exist, or is private and {_access(token)}. Fix: correct model.uri, or set "
+            "model.secretRef."
+        ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, httpx.HTTPError) as error:
-        raise StorageUnavailable(f"fetching hf://{name} failed: {error}. Fix: check that pods may reach the hub (HF_ENDPOINT, proxy, "
-                                 "network policy); the next attempt goes on where this one stopped.") from error
+        raise StorageUnavailable(
+            f"fetching hf://{name} failed: {error}. Fix: check that pods may reach the hub (HF_ENDPOINT, proxy, "
+            "network policy); the next attempt goes on where this one stopped."
+        ) from error
     return str(commit)
 
 

@@ -19,9 +19,16 @@ MAX_ARRAY_BYTES = 512 << 20
 MAX_PROBLEMS = 20
 
 _OTHER_FORMATS = {
-    b"PAR1": "a Parquet file", b"\x1f\x8b": "gzip", b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "zstd",
-    b"\x80\x02": "a Python pickle", b"\x80\x04": "a Python pickle", b"\x80\x05": "a Python pickle",
-    b"ARROW1": "an Arrow file", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16",
+    b"PAR1": "a Parquet file",
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "a zip archive",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x80\x02": "a Python pickle",
+    b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle",
+    b"ARROW1": "an Arrow file",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
 }
 _BOM = b"\xef\xbb\xbf"
 
@@ -74,7 +81,9 @@ def _refuse_other_formats(path: Path) -> None:
         head = file.read(8)
     for magic, kind in _OTHER_FORMATS.items():
         if head.startswith(magic):
-            raise BadData(f"{path.name} is {kind}, not {path.suffix.lstrip('.').upper()}. Fix: convert it to UTF-8 JSON Lines.")
+            raise BadData(
+                f"{path.name} is {kind}, not {path.suffix.lstrip('.').upper()}. Fix: convert it to UTF-8 JSON Lines."
+            )
 
 
 def _read_json_lines(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
@@ -83,7 +92,9 @@ def _read_json_lines(path: Path, problems: Problems) -> Iterator[tuple[int, Any]
         while line := file.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(line) > MAX_LINE_BYTES:
-                problems.add(number, f"is longer than {MAX_LINE_BYTES >> 20} MiB. Fix: put one JSON object on each line.")
+                problems.add(
+                    number, f"is longer than {MAX_LINE_BYTES >> 20} MiB. Fix: put one JSON object on each line."
+                )
                 problems.raise_if_any()
             text = line.removeprefix(_BOM) if number == 1 else line
             if not text.strip():
@@ -94,14 +105,19 @@ def _read_json_lines(path: Path, problems: Problems) -> Iterator[tuple[int, Any]
                 problems.add(number, str(error))
                 continue
             if number == 1 and isinstance(value, list):
-                raise BadData(f"{path.name}:1 is a JSON array, not an object. Fix: name the file .json, or write one object per line.")
+                raise BadData(
+                    f"{path.name}:1 is a JSON array, not an object. Fix: name the file .json, or write one object "
+                    f"per line."
+                )
             yield number, value
 
 
 def _read_array(path: Path) -> Iterator[tuple[int, Any]]:
     if (size := path.stat().st_size) > MAX_ARRAY_BYTES:
-        raise BadData(f"{path.name} has {size >> 20} MiB; a .json file is read whole and may have {MAX_ARRAY_BYTES >> 20}. "
-                      "Fix: use .jsonl, one object per line, which is streamed.")
+        raise BadData(
+            f"{path.name} has {size >> 20} MiB; a .json file is read whole and may have {MAX_ARRAY_BYTES >> 20}. "
+            "Fix: use .jsonl, one object per line, which is streamed."
+        )
     data = path.read_bytes().removeprefix(_BOM)
     if not data.strip():
         raise BadData(f"{path.name} is empty. Fix: put a JSON array of rows into it.")
@@ -110,7 +126,10 @@ def _read_array(path: Path) -> Iterator[tuple[int, Any]]:
     except _Refused as error:
         raise BadData(f"{path.name} {error}") from None
     if not isinstance(value, list):
-        raise BadData(f"{path.name} holds one {type_name(value)}, not an array of rows. Fix: put [ ] around it, or name it .jsonl.")
+        raise BadData(
+            f"{path.name} holds one {type_name(value)}, not an array of rows. Fix: put [ ] around it, or name it "
+            f".jsonl."
+        )
     yield from enumerate(value, start=1)
 
 
@@ -119,7 +138,9 @@ def parse(data: bytes) -> Any:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Refused(f"is not UTF-8 at byte {error.start} (0x{data[error.start]:02x}). Fix: save the file as UTF-8.") from None
+        raise _Refused(
+            f"is not UTF-8 at byte {error.start} (0x{data[error.start]:02x}). Fix: save the file as UTF-8."
+        ) from None
     try:
         value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite)
         json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -130,7 +151,9 @@ def parse(data: bytes) -> Any:
     except RecursionError:
         raise _Refused("is nested too deeply. Fix: rows are flat objects.") from None
     except UnicodeEncodeError:
-        raise _Refused("contains half of a surrogate pair (\\ud800 to \\udfff). Fix: write the whole character.") from None
+        raise _Refused(
+            "contains half of a surrogate pair (\\ud800 to \\udfff). Fix: write the whole character."
+        ) from None
     except _Refused:
         raise
     except ValueError as error:  # an integer of thousands of digits

@@ -47,7 +47,12 @@ def prepare(run: RunSpec, places: Places) -> PrepareSummary:
     digest = model.digest()
     summary = PrepareSummary(
         run_hash=run_hash(run, digest, digest_of(source.encode()), dataset.digest, prompts_digest),
-        model_path=str(folder), model_digest=digest, model_revision=revision, family=model.family, dataset=dataset)
+        model_path=str(folder),
+        model_digest=digest,
+        model_revision=revision,
+        family=model.family,
+        dataset=dataset,
+    )
     published = _published(run, places, summary)
     if published is not None:
         artifact, evaluation = published
@@ -89,8 +94,15 @@ class Tokenised:
     def status(self, rows: int, digest: str) -> DatasetStatus:
         """The counts that users see."""
         return DatasetStatus(
-            rows=rows, train=len(self.train), validation=len(self.validation), test=len(self.test), dropped=self.dropped,
-            tokens=sum(len(row.ids) for row in self.train), trained_tokens=sum(row.trained for row in self.train), digest=digest)
+            rows=rows,
+            train=len(self.train),
+            validation=len(self.validation),
+            test=len(self.test),
+            dropped=self.dropped,
+            tokens=sum(len(row.ids) for row in self.train),
+            trained_tokens=sum(row.trained for row in self.train),
+            digest=digest,
+        )
 
 
 def _tokenise(run: RunSpec, model: BaseModel, source: str, parts: Parts) -> Tokenised:
@@ -102,13 +114,15 @@ def _tokenise(run: RunSpec, model: BaseModel, source: str, parts: Parts) -> Toke
         found = [_mask_all(masker, part, problems) for part in (parts.train, parts.validation, parts.test)]
     problems.raise_if_any()
     _warn_of_endless_answers(model, tokenizer, masker.ends)
-    kept = [_within(rows, run, problems) for rows in found]
+    train, validation, test = kept = [_within(rows, run, problems) for rows in found]
     problems.raise_if_any()
     dropped = sum(map(len, found)) - sum(map(len, kept))
-    if not kept[0]:
-        raise BadData(f"no training row has at most {run.dataset.max_tokens} tokens ({dropped} rows dropped). "
-                      "Fix: raise dataset.maxTokens or shorten the rows.")
-    return Tokenised(*kept, dropped=dropped)
+    if not train:
+        raise BadData(
+            f"no training row has at most {run.dataset.max_tokens} tokens ({dropped} rows dropped). "
+            "Fix: raise dataset.maxTokens or shorten the rows."
+        )
+    return Tokenised(train, validation, test, dropped)
 
 
 def _mask_all(masker: Masker, rows: tuple[Conversation, ...], problems: Problems) -> list[TokenRow]:
@@ -120,8 +134,11 @@ def _within(rows: list[TokenRow], run: RunSpec, problems: Problems) -> list[Toke
     if run.dataset.too_long == "fail":
         for row in rows:
             if len(row.ids) > limit:
-                problems.add(row.line, f"has {len(row.ids)} tokens; dataset.maxTokens is {limit}. "
-                                       "Fix: shorten it, raise maxTokens or set tooLong: drop.")
+                problems.add(
+                    row.line,
+                    f"has {len(row.ids)} tokens; dataset.maxTokens is {limit}. "
+                    "Fix: shorten it, raise maxTokens or set tooLong: drop.",
+                )
     return [row for row in rows if len(row.ids) <= limit]
 
 
@@ -130,7 +147,9 @@ def _load_tokenizer(model: BaseModel) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises plain Exception
-        raise ModelMismatch(f"{path} cannot be loaded: {error}. Fix: save the tokenizer again with a current library.") from None
+        raise ModelMismatch(
+            f"{path} cannot be loaded: {error}. Fix: save the tokenizer again with a current library."
+        ) from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
     check_vocabulary(model, max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0))
@@ -145,10 +164,15 @@ def _warn_of_endless_answers(model: BaseModel, tokenizer: Tokenizer, ends: set[i
         stops |= {value} if isinstance(value, int) else set(value or ())
     eos = tokenizer.token_to_id(template.special_tokens(model.folder).get("eos_token", ""))
     for end in ends - stops - {eos}:
-        log.warning("answers end with %s, which is no eos token of the model: engines may not stop there", tokenizer.id_to_token(end))
+        log.warning(
+            "answers end with %s, which is no eos token of the model: engines may not stop there",
+            tokenizer.id_to_token(end),
+        )
 
 
-def _published(run: RunSpec, places: Places, summary: PrepareSummary) -> tuple[ArtifactStatus, EvaluationStatus | None] | None:
+def _published(
+    run: RunSpec, places: Places, summary: PrepareSummary
+) -> tuple[ArtifactStatus, EvaluationStatus | None] | None:
     folder = run_folder(run, places, summary.run_hash)
     try:
         found = read_manifest(folder)
@@ -169,12 +193,16 @@ def _check_output(run: RunSpec, places: Places) -> None:
         probe.write_bytes(b"anneal")
         os.remove(probe)
     except PermissionError as error:
-        raise StorageUnavailable(f"{run.output.uri} cannot be written: {error}. Fix: let user 10001 write to the claim "
-                                 "(fsGroup, access mode, read-only volume).") from error
+        raise StorageUnavailable(
+            f"{run.output.uri} cannot be written: {error}. Fix: let user 10001 write to the claim "
+            "(fsGroup, access mode, read-only volume)."
+        ) from error
 
 
 def _store(tokenised: Tokenised, source: str, places: Places) -> None:
     write_atomic(places.template, source.encode())
     for part in ("train", "validation", "test"):
         rows: list[TokenRow] = getattr(tokenised, part)
-        write_lines(places.data / f"{part}.jsonl", ({"line": row.line, "ids": row.ids, "mask": row.mask} for row in rows))
+        write_lines(
+            places.data / f"{part}.jsonl", ({"line": row.line, "ids": row.ids, "mask": row.mask} for row in rows)
+        )

@@ -17,7 +17,8 @@ MAX_REGEX = 1000
 class Check:
     """How an answer is judged; letter case and runs of white space do not count.
 
-    contains: every text is in the answer. containsAny: one is. equals: the answer is the text. regex: the pattern is found.
+    contains: every text is in the answer. containsAny: one is. equals: the answer is the text. regex: the pattern is
+    found.
     """
 
     kind: str
@@ -66,7 +67,10 @@ def _prompt(row: Any) -> Prompt:
         raise ValueError(f"is {type_name(row)}, not an object. Fix: {{id, messages, check}}.")
     turns = parse_messages(row.get("messages", []))
     if turns[-1].role != "user":
-        raise ValueError(f"messages[{len(turns) - 1}].role is \"{turns[-1].role}\": a prompt ends with the user. Fix: remove the answer.")
+        raise ValueError(
+            f'messages[{len(turns) - 1}].role is "{turns[-1].role}": a prompt ends with the user. Fix: remove the '
+            f"answer."
+        )
     return Prompt(text(row.get("id"), "id"), turns, _check(row.get("check")))
 
 
@@ -74,11 +78,13 @@ def _check(value: Any) -> Check:
     kinds = ", ".join(KINDS)
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in KINDS:
         shown = f"has the keys {sorted(value)}" if isinstance(value, dict) else f"is {type_name(value)}"
-        raise ValueError(f"check {shown}; exactly one of {kinds} is needed. Fix: for example {{\"contains\": [\"45 days\"]}}.")
+        raise ValueError(
+            f'check {shown}; exactly one of {kinds} is needed. Fix: for example {{"contains": ["45 days"]}}.'
+        )
     kind, wanted = next(iter(value.items()))
     if kind in ("contains", "containsAny"):
         if not isinstance(wanted, list) or not wanted:
-            raise ValueError(f"check.{kind} is {type_name(wanted)}; a list of texts is needed. Fix: [\"45 days\"].")
+            raise ValueError(f'check.{kind} is {type_name(wanted)}; a list of texts is needed. Fix: ["45 days"].')
         return Check(kind, tuple(text(item, f"check.{kind}[{index}]") for index, item in enumerate(wanted)))
     return Check(kind, (_pattern(text(wanted, f"check.{kind}")) if kind == "regex" else text(wanted, f"check.{kind}"),))
 

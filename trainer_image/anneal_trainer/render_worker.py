@@ -1,7 +1,7 @@
 """Renders a chat template that nobody has vetted: in Jinja's sandbox, in a process with limits of its own.
 
-Run as `python -m anneal_trainer.render_worker`. The first line on stdin is {"template", "tokens", "today"}; each further
-line is a list of [messages, add_generation_prompt] pairs, answered by {"texts": [...]} or {"error": "..."}.
+Run as `python -m anneal_trainer.render_worker`. The first line on stdin is {"template", "tokens", "today"}; each
+further line is a list of [messages, add_generation_prompt] pairs, answered by {"texts": [...]} or {"error": "..."}.
 It imports little, because the memory limit counts what it imports.
 """
 
@@ -24,14 +24,17 @@ MEMORY_BYTES = 512 << 20
 MAX_TEXT = 8 << 20
 
 
-class _Generation(Extension):
-    """Some templates mark answers with {% generation %}; we find answers by prefixes, so the mark is only passed over."""
+class _Generation(Extension):  # type: ignore[misc]
+    """Some templates mark answers with {% generation %}; we find answers by prefixes, so the mark is only passed
+    over.
+    """
 
-    tags = {"generation"}  # noqa: RUF012 - the base class declares it so
+    tags = {"generation"}
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        body: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return body
 
 
 def _raise(message: str) -> NoReturn:
@@ -41,17 +44,27 @@ def _raise(message: str) -> NoReturn:
 def compile_template(source: str, today: str) -> Callable[..., str]:
     """The render function, with the environment that inference engines use too."""
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation])
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", _Generation]
+    )
     environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = date.fromisoformat(today).strftime
-    return environment.from_string(source).render
+    render: Callable[..., str] = environment.from_string(source).render
+    return render
 
 
 def _answer(render: Callable[..., str], pairs: list[list[Any]], tokens: dict[str, str]) -> dict[str, Any]:
     try:
         texts = [render(messages=messages, add_generation_prompt=prompt, **tokens) for messages, prompt in pairs]
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (
+        TemplateError,
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         return {"error": f"{type(error).__name__}: {error}"}
     except MemoryError:
         return {"error": f"it needs more than {MEMORY_BYTES >> 20} MiB of memory"}

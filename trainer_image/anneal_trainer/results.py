@@ -34,8 +34,11 @@ def summary_bytes(result: StageResult) -> bytes:
     message = result.message
     while len(data) > MAX_TERMINATION_BYTES and message:
         message = message[: len(message) * 3 // 4]
-        data = result.model_copy(update={"message": f"{message} ..."}).model_dump_json(
-            by_alias=True, exclude_none=True).encode()
+        data = (
+            result.model_copy(update={"message": f"{message} ..."})
+            .model_dump_json(by_alias=True, exclude_none=True)
+            .encode()
+        )
     return data
 
 
@@ -43,7 +46,9 @@ def prepared(run: RunSpec, places: Places) -> PrepareSummary:
     """What prepare found, for the later stages."""
     summary = _stored(run, places, Stage.PREPARE).prepare
     if summary is None:
-        raise StorageUnavailable("the workspace holds no successful result of prepare. Fix: run the job again with a new runId.")
+        raise StorageUnavailable(
+            "the workspace holds no successful result of prepare. Fix: run the job again with a new runId."
+        )
     return summary
 
 
@@ -51,7 +56,9 @@ def trained(run: RunSpec, places: Places) -> TrainSummary:
     """What train reached."""
     summary = _stored(run, places, Stage.TRAIN).train
     if summary is None:
-        raise StorageUnavailable("the workspace holds no successful result of train. Fix: run the job again with a new runId.")
+        raise StorageUnavailable(
+            "the workspace holds no successful result of train. Fix: run the job again with a new runId."
+        )
     return summary
 
 
@@ -62,6 +69,8 @@ def _stored(run: RunSpec, places: Places, stage: Stage) -> StageResult:
     except (OSError, ValueError) as error:
         raise StorageUnavailable(f"the result of {stage} cannot be read from {path}: {error}") from error
     if result.uid != run.uid:
-        raise StorageUnavailable(f"{path} belongs to the FineTuneJob with uid {result.uid}, not to {run.uid}. "
-                                 "Fix: give every job its own workspace.")
+        raise StorageUnavailable(
+            f"{path} belongs to the FineTuneJob with uid {result.uid}, not to {run.uid}. "
+            "Fix: give every job its own workspace."
+        )
     return result

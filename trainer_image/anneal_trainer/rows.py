@@ -36,7 +36,9 @@ class _Wrong(ValueError):
 
 
 def load_conversations(path: Path, wanted: str) -> list[Conversation]:
-    """All rows of the file, in the wanted format ("auto": told from the first row). Raises BadData that lists what is wrong."""
+    """All rows of the file, in the wanted format ("auto": told from the first row). Raises BadData that lists what
+    is wrong.
+    """
     problems = Problems(path.name)
     found = list(_conversations(path, wanted, problems))
     problems.raise_if_any()
@@ -60,7 +62,10 @@ def _format_of(row: Any) -> Format:
     if isinstance(row, dict) and "instruction" in row and "output" in row:
         return "instruction"
     keys = f"has the keys {sorted(row)[:8]}" if isinstance(row, dict) else f"is {type_name(row)}"
-    raise _Wrong(f"{keys}, so its format cannot be told. Fix: use {{messages: [{{role, content}}, ...]}} or {{instruction, input, output}}.")
+    raise _Wrong(
+        f"{keys}, so its format cannot be told. Fix: use {{messages: [{{role, content}}, ...]}} or "
+        f"{{instruction, input, output}}."
+    )
 
 
 def _messages_of(row: Any, chosen: str, told: bool) -> tuple[Message, ...]:
@@ -87,8 +92,10 @@ def _from_messages(value: Any) -> tuple[Message, ...]:
     if not any(turn.role == "assistant" for turn in turns):
         raise _Wrong("has no assistant message, so there is nothing to learn. Fix: add the answer.")
     if turns[-1].role != "assistant":
-        raise _Wrong(f"messages[{len(turns) - 1}].role is \"{turns[-1].role}\": the last message must be the assistant's. "
-                     "Fix: add the answer or remove the message.")
+        raise _Wrong(
+            f'messages[{len(turns) - 1}].role is "{turns[-1].role}": the last message must be the assistant\'s. '
+            "Fix: add the answer or remove the message."
+        )
     return turns
 
 
@@ -109,7 +116,9 @@ def _message(item: Any, where: str) -> Message:
     role = item.get("role")
     if role not in ROLES:
         shown = f'"{role}"' if isinstance(role, str) else ("missing" if role is None else type_name(role))
-        raise _Wrong(f"{where}.role is {shown}; allowed: {', '.join(ROLES)}. Fix: rename the role or remove the message.")
+        raise _Wrong(
+            f"{where}.role is {shown}; allowed: {', '.join(ROLES)}. Fix: rename the role or remove the message."
+        )
     if item.get("tool_calls"):
         raise _Wrong(f"{where}.tool_calls: tool calls cannot be trained yet. Fix: remove the row.")
     return Message(role, text(item.get("content"), f"{where}.content"))
@@ -131,7 +140,11 @@ def text(value: Any, where: str) -> str:
 def _check_order(turns: tuple[Message, ...]) -> None:
     for index, turn in enumerate(turns):
         if turn.role == "system" and index > 0:
-            raise _Wrong(f"messages[{index}].role is \"system\": only the first message may be. Fix: join the system messages.")
+            raise _Wrong(
+                f'messages[{index}].role is "system": only the first message may be. Fix: join the system messages.'
+            )
     start = 1 if turns[0].role == "system" else 0
     if start < len(turns) and turns[start].role == "assistant":
-        raise _Wrong(f"messages[{start}].role is \"assistant\": a conversation starts with the user. Fix: add the question.")
+        raise _Wrong(
+            f'messages[{start}].role is "assistant": a conversation starts with the user. Fix: add the question.'
+        )

@@ -9,7 +9,7 @@ from anneal_api.run import RunSpec
 def run_hash(run: RunSpec, model_digest: str, template_sha256: str, dataset_digest: str, prompts_digest: str) -> str:
     """16 hex digits over the fields that shape the result and the content they point at.
 
-    Places (uris, the output, the job's own name) do not count: a job that is recreated elsewhere finds its result again.
+    Places (uris, the output, the job's own name) do not count: a job recreated elsewhere finds its result again.
     """
     fields = {
         "model": model_digest,

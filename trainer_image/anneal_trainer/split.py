@@ -27,9 +27,11 @@ def divide(rows: list[Conversation], split: Split, seed: int) -> Parts:
     ordered = sorted(set(keys))
     tests, validations = _count(split.test, len(ordered)), _count(split.validation, len(ordered))
     if tests + validations >= len(ordered):
-        raise BadData(f"{len(ordered)} distinct rows are too few: split.test takes {tests} and split.validation {validations}, "
-                      "and none is left to train on. Fix: add rows, or set a share to 0.")
-    test, validation = set(ordered[:tests]), set(ordered[tests:tests + validations])
+        raise BadData(
+            f"{len(ordered)} distinct rows are too few: split.test takes {tests} and split.validation {validations}, "
+            "and none is left to train on. Fix: add rows, or set a share to 0."
+        )
+    test, validation = set(ordered[:tests]), set(ordered[tests : tests + validations])
     pairs = list(zip(keys, rows, strict=True))
     return Parts(
         train=tuple(row for key, row in pairs if key not in test and key not in validation),

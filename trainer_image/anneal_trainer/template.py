@@ -57,12 +57,17 @@ def choose(template: Template, folder: Path, template_dir: Path) -> str:
     """The source text of the template that the spec asks for."""
     own = _own(folder) if template.source in ("auto", "model") else None
     if template.source == "model" and own is None:
-        raise ModelMismatch("template.source is model, but the model has no chat template. Fix: use template.source: builtin or configMap.")
+        raise ModelMismatch(
+            "template.source is model, but the model has no chat template. Fix: use template.source: builtin or "
+            "configMap."
+        )
     if template.config_map_ref is not None:
         own = _from_config_map(template_dir / template.config_map_ref.key)
     source = own if own is not None else BUILTIN
     if (size := len(source.encode())) > MAX_TEMPLATE_BYTES:
-        raise ModelMismatch(f"the chat template has {size} bytes; at most {MAX_TEMPLATE_BYTES} are accepted. Fix: use a smaller one.")
+        raise ModelMismatch(
+            f"the chat template has {size} bytes; at most {MAX_TEMPLATE_BYTES} are accepted. Fix: use a smaller one."
+        )
     log.info("chat template: %s", "built-in" if own is None else template.source)
     return source
 
@@ -71,7 +76,9 @@ def _own(folder: Path) -> str | None:
     path = folder / TEMPLATE_FILE
     if path.is_file():
         return path.read_text(encoding="utf-8")
-    value = read_json(folder / TOKENIZER_CONFIG).get("chat_template") or read_json(folder / "chat_template.json").get("chat_template")
+    value = read_json(folder / TOKENIZER_CONFIG).get("chat_template") or read_json(folder / "chat_template.json").get(
+        "chat_template"
+    )
     if isinstance(value, list):
         named = {entry.get("name"): entry.get("template") for entry in value if isinstance(entry, dict)}
         value = named.get("default")
@@ -80,7 +87,9 @@ def _own(folder: Path) -> str | None:
 
 def _from_config_map(path: Path) -> str:
     if not path.is_file():
-        raise BadConfig(f"template.configMapRef has no key {path.name}. Fix: put the template under that key, or name another.")
+        raise BadConfig(
+            f"template.configMapRef has no key {path.name}. Fix: put the template under that key, or name another."
+        )
     return path.read_text(encoding="utf-8")
 
 
@@ -92,15 +101,20 @@ class Renderer:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "anneal_trainer.render_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            [sys.executable, "-m", "anneal_trainer.render_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         try:
             self._ask(self._start)
         except TemplateFailed as error:
             self.__exit__(None, None, None)
-            raise ModelMismatch(f"the chat template cannot be used: {error}. Fix: correct it, or use template.source: builtin.") from None
+            raise ModelMismatch(
+                f"the chat template cannot be used: {error}. Fix: correct it, or use template.source: builtin."
+            ) from None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -123,7 +137,9 @@ class Renderer:
         except BrokenPipeError:
             line = b""
         if not line:
-            raise TemplateFailed(f"its process ended (exit {self._process.wait()}): too much CPU time or memory for one row")
+            raise TemplateFailed(
+                f"its process ended (exit {self._process.wait()}): too much CPU time or memory for one row"
+            )
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise TemplateFailed(answer["error"])

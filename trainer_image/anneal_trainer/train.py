@@ -54,16 +54,30 @@ def _load(base: Path, run: RunSpec, precision: Precision) -> tuple[Any, torch.dt
     compute = torch.bfloat16 if precision == "bf16" else torch.float16
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
-            base, dtype=compute if frozen else torch.float32, local_files_only=True, trust_remote_code=False,
-            use_safetensors=True, output_loading_info=True)
+            base,
+            dtype=compute if frozen else torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
     except (ValueError, KeyError, OSError, RuntimeError) as error:
-        raise ModelMismatch(f"the base model in {base} does not load: {error}. Fix: use a causal language model that the installed "
-                            "transformers library knows without code of its own.") from error
+        raise ModelMismatch(
+            f"the base model in {base} does not load: {error}. Fix: use a causal language model that the installed "
+            "transformers library knows without code of its own."
+        ) from error
     if missing := sorted(report["missing_keys"]):
-        raise ModelMismatch(f"the base model in {base} lacks {len(missing)} tensors, {missing[0]} first. Fix: fetch the model again.")
+        raise ModelMismatch(
+            f"the base model in {base} lacks {len(missing)} tensors, {missing[0]} first. Fix: fetch the model again."
+        )
     model.config.use_cache = False
     stored = _stored_type(base)
-    log.info("base model: %.1f million weights stored in %s, computing in %s", model.num_parameters() / 1e6, stored, precision)
+    log.info(
+        "base model: %.1f million weights stored in %s, computing in %s",
+        model.num_parameters() / 1e6,
+        stored,
+        precision,
+    )
     return model, stored
 
 
@@ -77,22 +91,32 @@ def _wrap(model: Any, run: RunSpec) -> Any:
         return model
     lora = run.method.lora or Lora()
     targets: str | list[str] = ALL_LINEAR if lora.target_modules == [ALL_LINEAR] else list(lora.target_modules)
-    model = get_peft_model(model, LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"))
+    model = get_peft_model(
+        model,
+        LoraConfig(
+            r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=targets, task_type="CAUSAL_LM"
+        ),
+    )
     trained, total = model.get_nb_trainable_parameters()
     log.info("adapter: %.2f of %.1f million weights are trained", trained / 1e6, total / 1e6)
     return model
 
 
-def _fit(model: Any, run: RunSpec, places: Places, precision: Precision, checkpoints: Path, resume: Path | None) -> TrainSummary:
+def _fit(
+    model: Any, run: RunSpec, places: Places, precision: Precision, checkpoints: Path, resume: Path | None
+) -> TrainSummary:
     """Run the loop from the start or from a checkpoint."""
     rows, validation = TokenRows(places.data / "train.jsonl"), TokenRows(places.data / "validation.jsonl")
     resumed_from = int(resume.name.rpartition("-")[2]) if resume else 0
     metrics, stop = Metrics(places.metrics, sys.stdout, resumed_from), StopOnRequest()
     trainer = GuardedTrainer(
-        model=model, args=_arguments(run, precision, checkpoints, has_validation=len(validation) > 0),
-        train_dataset=rows, eval_dataset=validation if len(validation) else None, data_collator=PadToLongest(),
-        callbacks=[metrics, SealCheckpoints(checkpoints, run.training.checkpoint.keep), stop])
+        model=model,
+        args=_arguments(run, precision, checkpoints, has_validation=len(validation) > 0),
+        train_dataset=rows,
+        eval_dataset=validation if len(validation) else None,
+        data_collator=PadToLongest(),
+        callbacks=[metrics, SealCheckpoints(checkpoints, run.training.checkpoint.keep), stop],
+    )
     trainer.remove_callback(PrinterCallback)
     if resume:
         log.info("resuming from step %d", resumed_from)
@@ -101,10 +125,15 @@ def _fit(model: Any, run: RunSpec, places: Places, precision: Precision, checkpo
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     except torch.OutOfMemoryError as error:
         raise CudaOutOfMemory(
-            f"the GPU ran out of memory with batchSize {run.training.batch_size} and rows of up to {rows.longest} tokens: {error}. "
-            "Fix: halve training.batchSize and double gradientAccumulation, lower dataset.maxTokens, or use a larger GPU.") from error
+            f"the GPU ran out of memory with batchSize {run.training.batch_size} and rows of up to {rows.longest} "
+            f"tokens: {error}. "
+            "Fix: halve training.batchSize and double gradientAccumulation, lower dataset.maxTokens, or use a larger "
+            "GPU."
+        ) from error
     if stop.requested and trainer.state.global_step < trainer.state.max_steps:
-        raise Preempted(f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; the checkpoint is saved")
+        raise Preempted(
+            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}; the checkpoint is saved"
+        )
     return _summary(trainer, metrics, places, resumed_from)
 
 
@@ -112,19 +141,43 @@ def _arguments(run: RunSpec, precision: Precision, checkpoints: Path, has_valida
     """Our settings in the library's words. Nothing is left to its environment variables."""
     wanted = run.training
     return TrainingArguments(
-        output_dir=str(checkpoints), num_train_epochs=wanted.epochs, per_device_train_batch_size=wanted.batch_size,
-        per_device_eval_batch_size=wanted.batch_size, gradient_accumulation_steps=wanted.gradient_accumulation,
-        learning_rate=wanted.learning_rate, lr_scheduler_type=wanted.scheduler if wanted.scheduler != "constant" else "constant_with_warmup",
-        warmup_steps=wanted.warmup_ratio, weight_decay=wanted.weight_decay, bf16=precision == "bf16", fp16=precision == "fp16",
-        logging_steps=wanted.logging_steps, logging_first_step=True, logging_nan_inf_filter=False, report_to="none", disable_tqdm=True,
-        eval_strategy="epoch" if has_validation else "no", prediction_loss_only=True,
-        save_strategy=wanted.checkpoint.every, save_steps=wanted.checkpoint.steps or 500, seed=wanted.seed, data_seed=wanted.seed, use_cpu=not torch.cuda.is_available(),
-        dataloader_pin_memory=torch.cuda.is_available(), remove_unused_columns=False, include_num_input_tokens_seen="non_padding")
+        output_dir=str(checkpoints),
+        num_train_epochs=wanted.epochs,
+        per_device_train_batch_size=wanted.batch_size,
+        per_device_eval_batch_size=wanted.batch_size,
+        gradient_accumulation_steps=wanted.gradient_accumulation,
+        learning_rate=wanted.learning_rate,
+        lr_scheduler_type=wanted.scheduler if wanted.scheduler != "constant" else "constant_with_warmup",
+        warmup_steps=wanted.warmup_ratio,
+        weight_decay=wanted.weight_decay,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        logging_steps=wanted.logging_steps,
+        logging_first_step=True,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        eval_strategy="epoch" if has_validation else "no",
+        prediction_loss_only=True,
+        save_strategy=wanted.checkpoint.every,
+        save_steps=wanted.checkpoint.steps or 500,
+        seed=wanted.seed,
+        data_seed=wanted.seed,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        remove_unused_columns=False,
+        include_num_input_tokens_seen="non_padding",
+    )
 
 
 def _summary(trainer: GuardedTrainer, metrics: Metrics, places: Places, resumed_from: int) -> TrainSummary:
     losses = [row["loss"] for row in read_lines(places.metrics) if "loss" in row]
     tokens = metrics.tokens if metrics.seconds else 0
     return TrainSummary(
-        steps=trainer.state.global_step, first_loss=losses[0], last_loss=losses[-1], seconds=round(metrics.seconds, 1),
-        tokens_per_second=round(tokens / metrics.seconds, 1) if metrics.seconds else 0.0, resumed_from_step=resumed_from)
+        steps=trainer.state.global_step,
+        first_loss=losses[0],
+        last_loss=losses[-1],
+        seconds=round(metrics.seconds, 1),
+        tokens_per_second=round(tokens / metrics.seconds, 1) if metrics.seconds else 0.0,
+        resumed_from_step=resumed_from,
+    )

@@ -11,8 +11,28 @@ from anneal_trainer.errors import ModelMismatch
 
 INDEX_FILE = "model.safetensors.index.json"
 _MAX_HEADER = 100 << 20
-_BITS = {"F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16, "U16": 16,
-         "I8": 8, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "C64": 64, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6}
+_BITS = {
+    "F64": 64,
+    "I64": 64,
+    "U64": 64,
+    "F32": 32,
+    "I32": 32,
+    "U32": 32,
+    "F16": 16,
+    "BF16": 16,
+    "I16": 16,
+    "U16": 16,
+    "I8": 8,
+    "U8": 8,
+    "BOOL": 8,
+    "F8_E4M3": 8,
+    "F8_E5M2": 8,
+    "F8_E8M0": 8,
+    "C64": 64,
+    "F4": 4,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +52,9 @@ class Tensor:
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a model folder, of one file or of the shards its index lists. Raises ModelMismatch for a broken file."""
+    """All tensors of a model folder, of one file or of the shards its index lists. Raises ModelMismatch for a
+    broken file.
+    """
     found: dict[str, Tensor] = {}
     for path in _shards(folder):
         for name, tensor in read_header(path).items():
@@ -51,10 +73,14 @@ def _shards(folder: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelMismatch(f"{index} is not an index of safetensors shards: {error}. Fix: fetch the model again.") from None
+        raise ModelMismatch(
+            f"{index} is not an index of safetensors shards: {error}. Fix: fetch the model again."
+        ) from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not (folder / name).is_file():
-            raise ModelMismatch(f"{index} lists the shard {name!r}, which is not in {folder}. Fix: fetch the model again.")
+            raise ModelMismatch(
+                f"{index} lists the shard {name!r}, which is not in {folder}. Fix: fetch the model again."
+            )
     return [folder / name for name in names]
 
 
@@ -69,7 +95,9 @@ def read_header(path: Path) -> dict[str, Tensor]:
         raw = file.read(length)
     try:
         header = json.loads(raw)
-        entries = {name: (_tensor(value), value["data_offsets"]) for name, value in header.items() if name != "__metadata__"}
+        entries = {
+            name: (_tensor(value), value["data_offsets"]) for name, value in header.items() if name != "__metadata__"
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _broken(path, f"its header does not parse ({error!r})") from None
     _check_offsets(path, entries, size - 8 - length)

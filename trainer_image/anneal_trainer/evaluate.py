@@ -1,0 +1,71 @@
+"""Scoring base and tuned on the engine that will serve: perplexity on the test split, answers to checkable prompts."""
+
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from anneal_api.finetunejob import EvaluationStatus, Scores
+from anneal_api.run import BASE_MODEL, ENGINE_URL, TUNED_MODEL, EvaluateSummary, RunSpec, Stage
+from anneal_trainer.engine import Engine, find_engines
+from anneal_trainer.files import read_lines, write_atomic, write_lines
+from anneal_trainer.places import Places
+from anneal_trainer.prompts import Prompt, load_prompts
+from anneal_trainer.results import prepared
+from anneal_trainer.scoring import Answered, likelihood, perplexity, share
+
+log = logging.getLogger(__name__)
+
+ANSWERS_FILE = "answers.jsonl"
+EVALUATION_FILE = "evaluation.json"
+_IN_FLIGHT = 4
+"""Enough to keep an engine's batch busy, few enough for one on two CPU cores."""
+
+
+def evaluate(run: RunSpec, places: Places, engine_url: str = ENGINE_URL) -> EvaluateSummary:
+    """Ask both models everything; the answers are on the workspace when this returns."""
+    prepared(run, places)
+    log.info("waiting for the engine at %s", engine_url)
+    engines = find_engines(engine_url, (BASE_MODEL, TUNED_MODEL))
+    base, tuned = engines[BASE_MODEL], engines[TUNED_MODEL]
+    rows = list(read_lines(places.data / "test.jsonl"))
+    prompts = load_prompts(places.claim(run.evaluation.prompts.uri)) if run.evaluation.prompts else []
+    log.info("scoring %d rows and %d prompts with %s", len(rows), len(prompts), base.version())
+    with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+        perplexities = [_perplexity(pool, engine, rows) for engine in (base, tuned)]
+        answered = list(pool.map(lambda prompt: _ask(prompt, base, tuned, run.evaluation.max_new_tokens), prompts))
+    status = EvaluationStatus(
+        perplexity=Scores(base=perplexities[0], tuned=perplexities[1]) if rows else None,
+        exact_match=Scores(
+            base=share([one.base_passed for one in answered]), tuned=share([one.passed for one in answered])
+        )
+        if answered
+        else None,
+        prompts=len(answered),
+        engine=base.version(),
+    )
+    _store(status, answered, places)
+    log.info("perplexity %s, exact match %s", status.perplexity, status.exact_match)
+    return EvaluateSummary(evaluation=status)
+
+
+def _perplexity(pool: ThreadPoolExecutor, engine: Engine, rows: list[dict[str, Any]]) -> float | None:
+    return perplexity(pool.map(lambda row: likelihood(engine.token_log_probabilities(row["ids"]), row["mask"]), rows))
+
+
+def _ask(prompt: Prompt, base: Engine, tuned: Engine, max_tokens: int) -> Answered:
+    answers = [engine.answer(prompt.messages, max_tokens) for engine in (base, tuned)]
+    return Answered(
+        id=prompt.id,
+        prompt=prompt.messages[-1].content,
+        base=answers[0],
+        tuned=answers[1],
+        base_passed=prompt.check.passes(answers[0]),
+        passed=prompt.check.passes(answers[1]),
+    )
+
+
+def _store(status: EvaluationStatus, answered: list[Answered], places: Places) -> None:
+    folder = places.stage(Stage.EVALUATE)
+    write_lines(folder / ANSWERS_FILE, (one.to_wire() for one in answered))
+    write_atomic(folder / EVALUATION_FILE, (json.dumps(status.to_wire(), indent=2) + "\n").encode())
