@@ -12,7 +12,7 @@ from pathlib import Path
 
 from anneal_localcluster.checks import Listener, Machine, Route
 from anneal_localcluster.settings import BRIDGE, MARK, Folders, cache_root
-from anneal_localcluster.shell import run
+from anneal_localcluster.shell import attempt
 
 NODE_PROGRAMS = frozenset({"kubelet", "k3s", "k3s-server", "k0s", "kubelite", "rke2"})
 CGROUPS = Path("/sys/fs/cgroup")
@@ -47,10 +47,8 @@ def free_disk(folder: Path) -> int:
 
 
 def routes() -> list[Route]:
-    """Our own bridge and fallback routes may be left from before a crash."""
-    if not shutil.which("ip"):
-        return []
-    found = json.loads(run(["ip", "-j", "route", "show"]) or "[]")
+    """Without our own bridge and fallback routes: they may be left from before a crash."""
+    found = json.loads(attempt(["ip", "-j", "route", "show"]).stdout or "[]")
     return [
         Route(with_length(route["dst"]), route.get("dev", route.get("type", "")))
         for route in found

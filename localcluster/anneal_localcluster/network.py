@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 from anneal_localcluster.settings import BRIDGE, Network
@@ -14,11 +14,8 @@ from anneal_localcluster.shell import attempt, run
 LAST_METRIC = "4294967294"
 CHAIN = "ANNEAL-LOCALCLUSTER"
 OUR_CHAINS = re.compile(r"(?:KUBE-|CNI-|ANNEAL-)")
-KERNEL_SETTINGS = {
-    "net/ipv4/ip_forward": "1",
-}
-# kube-proxy and the kubelet change these while they run; `down` puts the old values back.
-KERNEL_SETTINGS_TOUCHED = (
+# We, kube-proxy and the kubelet change these; `down` puts the old values back.
+KERNEL_SETTINGS = (
     "net/ipv4/ip_forward",
     "net/ipv4/conf/all/route_localnet",
     "vm/overcommit_memory",
@@ -34,8 +31,7 @@ def create(network: Network) -> None:
     run(["ip", "link", "set", BRIDGE, "up"])
     for subnet in (network.pods, network.services):
         run(["ip", "route", "replace", "unreachable", subnet, "metric", LAST_METRIC])
-    for name, value in KERNEL_SETTINGS.items():
-        write_kernel_setting(name, value)
+    write_kernel_setting("net/ipv4/ip_forward", "1")
     allow_forwarding()
 
 
@@ -103,13 +99,16 @@ def cleanup_script(saved: str) -> str:
     return "\n".join(tables) + "\n" if tables else ""
 
 
-def split_tables(saved: str) -> Iterable[tuple[str, list[str]]]:
-    for block in saved.split("\n*")[0:]:
-        lines = block.lstrip("*").splitlines()
-        while lines and lines[0].startswith("#"):
-            lines = [line.lstrip("*") for line in lines[1:]]
-        if lines:
-            yield lines[0], lines[1:]
+def split_tables(saved: str) -> Iterator[tuple[str, list[str]]]:
+    name: str = ""
+    lines: list[str] = []
+    for line in saved.splitlines():
+        if line.startswith("*"):
+            name, lines = line[1:], []
+        elif line == "COMMIT":
+            yield name, lines
+        else:
+            lines.append(line)
 
 
 def is_our_rule_in_builtin_chain(line: str) -> bool:
@@ -121,7 +120,7 @@ def is_our_rule_in_builtin_chain(line: str) -> bool:
 
 def kernel_settings() -> dict[str, str]:
     values = {}
-    for name in KERNEL_SETTINGS_TOUCHED:
+    for name in KERNEL_SETTINGS:
         file = Path("/proc/sys") / name
         if file.exists():
             values[name] = file.read_text().strip()

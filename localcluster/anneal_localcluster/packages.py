@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from anneal_localcluster.errors import ClusterError
-from anneal_localcluster.shell import run, say
+from anneal_localcluster.shell import complete, run, say
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
@@ -21,13 +21,15 @@ PROGRAMS: Mapping[str, str] = {
     "conntrack": "conntrack",
     "mount": "mount",
 }
-SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def find(name: str) -> str | None:
+    return shutil.which(name, path=complete({})["PATH"])
 
 
 def program(name: str) -> str:
-    """Debian keeps some of them in sbin, which a user's PATH may lack."""
-    found = shutil.which(name) or shutil.which(name, path=SEARCH_PATH)
-    if not found:
+    found = find(name)
+    if found is None:
         raise ClusterError(f"the program `{name}` is missing", f"install the package {PROGRAMS.get(name, name)}")
     return found
 
@@ -42,11 +44,7 @@ def has_plugins(folder: Path) -> bool:
 
 
 def missing_packages() -> list[str]:
-    names = {
-        package
-        for name, package in PROGRAMS.items()
-        if not (shutil.which(name) or shutil.which(name, path=SEARCH_PATH))
-    }
+    names = {package for name, package in PROGRAMS.items() if find(name) is None}
     if not has_plugins(cni_folder()):
         names.add("containernetworking-plugins")
     return sorted(names)
@@ -63,7 +61,7 @@ def install_missing() -> None:
             f"{', '.join(map(str, CNI_FOLDERS))}",
         )
     say(f"  installing with apt: {', '.join(missing)}")
-    environment = {"DEBIAN_FRONTEND": "noninteractive", "PATH": SEARCH_PATH}
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-q"], environment=environment)
     run(
         ["apt-get", "install", "-qy", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends", *missing],

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from anneal_localcluster.errors import ClusterError
+from anneal_localcluster.shell import complete
 
 PR_SET_PDEATHSIG = 1
 
@@ -57,7 +58,7 @@ def start(command: Command, logs: Path, before_exec: Callable[[], None] | None =
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **command.environment},
+            env=complete(command.environment),
             cwd="/",
             start_new_session=True,
             preexec_fn=before_exec,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from contextlib import contextmanager
 
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.settings import cache_root
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 def run(argv: Sequence[str], *, text: str | None = None, environment: Mapping[str, str] | None = None) -> str:
@@ -24,8 +27,19 @@ def run(argv: Sequence[str], *, text: str | None = None, environment: Mapping[st
 def attempt(
     argv: Sequence[str], *, text: str | None = None, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """For commands whose failure is an answer."""
-    return subprocess.run(argv, input=text, env=environment, capture_output=True, text=True, check=False)
+    """For commands whose failure is an answer; a program that is not there fails with 127, as in a shell."""
+    try:
+        return subprocess.run(
+            argv, input=text, env=complete(environment or {}), capture_output=True, text=True, check=False
+        )
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(argv, 127, stdout="", stderr=f"{argv[0]}: not found")
+
+
+def complete(extra: Mapping[str, str]) -> dict[str, str]:
+    """Our environment, with the folders of system programs, which a user's PATH may lack."""
+    both = {**os.environ, **extra}
+    return {**both, "PATH": f"{both.get('PATH', '')}:{SYSTEM_PATH}"}
 
 
 def say(message: str) -> None:
