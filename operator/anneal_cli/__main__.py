@@ -30,7 +30,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
     except CliError as error:
         session.note(f"Error: {error.message}", "red")
         if error.fix:
-            session.notes.print(f"Fix: {error.fix}", markup=False, soft_wrap=True)
+            session.note(f"Fix: {error.fix}")
         return error.code
     except KeyboardInterrupt:
         return INTERRUPTED

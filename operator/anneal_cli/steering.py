@@ -17,4 +17,5 @@ def change_spec(session: Session, job: Resource, change: Object) -> None:
     session.cluster.patch(FINE_TUNE_JOB.collection, job.name, {"spec": change})
     metadata = job.raw["metadata"]
     if {*metadata.get("labels", {}), *metadata.get("annotations", {})} & set(GITOPS_LABELS):
-        session.note(f"{job.ref} is managed from Git: make the same change there ({change}), or it is undone.", "yellow")
+        session.note(f"{job.ref} is managed from Git: make the same change there ({change}), or it is undone.",
+                     "yellow")

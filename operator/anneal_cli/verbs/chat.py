@@ -133,7 +133,7 @@ class Chat:
             self._session.out.file.write(json.dumps({"prompt": prompt, **answers}, ensure_ascii=False) + "\n")
             return
         if len(self._args.prompt or []) > 1 or len(self._speakers) > 1:
-            self._session.say(f"> {prompt}", style="bold")
+            self._session.say(f"> {prompt}")
         self._session.out.print(self._screen())
 
     def _answer_all(self) -> None:

@@ -1,0 +1,88 @@
+"""Screens as snapshots: 80 and 120 columns, without colour. `pytest --update-golden` writes them anew."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import RenderableType
+
+from anneal_cli.history import Event
+from anneal_cli.resource import resource_of
+from anneal_cli.verbs.status import screen
+from anneal_cli.views import chat, events, explanation, listing
+from anneal_cli.views.text import ASCII, UNICODE, duration
+from tests.unit.cli import samples
+from tests.unit.cli.terminal import NOW, console, text
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "cli"
+RESOURCES = {"training": samples.training(), "succeeded": samples.succeeded(), "failed": samples.failed(),
+             "unschedulable": samples.unschedulable(), "suspended": samples.suspended(), "unseen": samples.job(),
+             "serving": samples.serving(), "starting": samples.starting()}
+WARNING = Event(NOW - timedelta(seconds=40), True, "FailedScheduling", "pod/support-1234-train-0",
+                "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", 7, {})
+NORMAL = Event(NOW - timedelta(seconds=90), False, "StageSucceeded", "finetunejob/support", "prepare finished in 13s", 1, {})
+ANSWERS = [("base", "I am not sure which shop you mean. " * 4), ("tuned", "Returns are free within 45 days. " * 3)]
+
+
+def _explain(name: str) -> RenderableType:
+    return explanation.explanation(resource_of(RESOURCES[name]), [NORMAL, WARNING])
+
+
+SCREENS: dict[str, RenderableType] = {
+    **{f"status-{name}": screen([resource_of(raw)], NOW, UNICODE) for name, raw in RESOURCES.items()},
+    "status-both": screen([resource_of(samples.training()), resource_of(samples.serving())], NOW, UNICODE),
+    "status-ascii": screen([resource_of(samples.training())], NOW, ASCII),
+    "list": listing.table([resource_of(raw) for raw in RESOURCES.values()], NOW, namespaces=True),
+    "events": events.table([NORMAL, WARNING], NOW),
+    **{f"explain-{name}": _explain(name) for name in ("failed", "unschedulable", "succeeded", "unseen")},
+}
+CASES = [(name, width) for name in SCREENS for width in (80, 120)] + [("status-training", 40), ("list", 50)]
+
+
+def rendered(renderable: RenderableType, width: int) -> str:
+    terminal = console(width)
+    terminal.print(renderable)
+    return text(terminal) + "\n"
+
+
+def compare(name: str, found: str, *, update: bool) -> None:
+    path = GOLDEN / f"{name}.txt"
+    if update:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(found)
+    assert found == path.read_text(), f"{path} differs; look at it and run pytest --update-golden"
+
+
+@pytest.mark.parametrize(("name", "width"), CASES, ids=[f"{name}-{width}" for name, width in CASES])
+def test_screens_look_as_they_did(name: str, width: int, request: pytest.FixtureRequest) -> None:
+    found = rendered(SCREENS[name], width)
+    assert max(map(len, found.splitlines())) <= width
+    compare(f"{name}-{width}", found, update=request.config.getoption("--update-golden", default=False))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_answers_stand_side_by_side_where_there_is_room(width: int, request: pytest.FixtureRequest) -> None:
+    found = rendered(chat.screen(ANSWERS, width), width)
+    assert ("│" in found) == (width >= chat.SIDE_BY_SIDE_WIDTH)
+    compare(f"chat-{width}", found, update=request.config.getoption("--update-golden", default=False))
+
+
+def test_no_golden_file_is_left_over() -> None:
+    wanted = {f"{name}-{width}.txt" for name, width in CASES} | {f"chat-{width}.txt" for width in (60, 80, 120)}
+    assert {path.name for path in GOLDEN.glob("*.txt")} == wanted
+
+
+def test_a_digest_is_never_cut_at_80_columns() -> None:
+    assert samples.DIGEST in rendered(SCREENS["status-succeeded"], 80)
+
+
+def test_brackets_of_messages_are_not_markup() -> None:
+    body = samples.failed()
+    body["status"]["conditions"][1]["message"] = "row 3: [bold]role[/bold] is not allowed"
+    assert "[bold]role[/bold]" in rendered(screen([resource_of(body)], NOW, UNICODE), 80)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [
+    (0, "0s"), (59.4, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m"), (86400, "1d00h"), (-5, "0s")])
+def test_durations_have_two_units_at_most(seconds: float, expected: str) -> None:
+    assert duration(seconds) == expected
