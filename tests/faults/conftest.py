@@ -44,7 +44,7 @@ async def _install(kubeconfig: Path) -> None:
 
 
 def _established(crd: dict[str, object]) -> bool:
-    conditions = crd.get("status", {}).get("conditions", [])  # type: ignore[attr-defined]
+    conditions = crd.get("status", {}).get("conditions") or []  # type: ignore[attr-defined]
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 

@@ -5,7 +5,8 @@ import base64
 import json
 import ssl
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,18 @@ class Api:
             if error.status != 404:
                 raise
 
-    async def watch(self, path: str, version: str = "", **params: str) -> AsyncIterator[Object]:
+    async def watch(self, path: str, version: str = "", **params: str) -> AsyncGenerator[Object, None]:
         """Watch events of a collection, until the server ends the stream."""
         query = {"watch": "true", "resourceVersion": version, **params}
         async with self.request("GET", path, params=query) as answer:
-            async for line in answer.content:
-                yield json.loads(line)
+            connection = answer.connection
+            try:
+                async for line in answer.content:
+                    yield json.loads(line)
+            finally:
+                # TLS takes its time to close in order, longer than the loop of a short test lasts.
+                if connection and connection.transport:
+                    connection.transport.abort()
 
     async def until(self, kind: str, namespace: str, name: str, true: Any, timeout: float = 30) -> Object:
         """The object once `true(object)` holds; `object` is {} while it does not exist. Follows a watch, never sleeps.
@@ -174,12 +181,15 @@ class Api:
                 last = await self.find(kind, namespace, name) or {}
                 if true(last):
                     return last
-                async for event in self.watch(
+                watch = self.watch(
                     path_of(kind, namespace), version, fieldSelector=f"metadata.name={name}", timeoutSeconds="60"
-                ):
-                    last = {} if event["type"] == "DELETED" else event["object"]
-                    if true(last):
-                        return last
+                )
+                # Left to the garbage collector, the connection would outlive the loop.
+                async with aclosing(watch) as events:
+                    async for event in events:
+                        last = {} if event["type"] == "DELETED" else event["object"]
+                        if true(last):
+                            return last
 
         try:
             return await asyncio.wait_for(follow(), timeout)

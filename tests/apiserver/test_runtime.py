@@ -1,0 +1,212 @@
+"""What the runtime promises, on a real API server: one writer, no wasted request, nothing left on a resource."""
+
+import asyncio
+import signal
+import time
+
+import aiohttp
+import aiohttp.web
+import pytest
+
+from tests.apiserver.conftest import LittleOperator, Place, phase_is
+from tests.rig.api import Object
+from tests.rig.proxy import FaultProxy, refusal
+
+pytestmark = pytest.mark.apiserver
+
+NO_RESYNC = {"ANNEAL_RESYNC_SECONDS": "3600"}
+
+
+async def page(operator: LittleOperator, path: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{operator.port}{path}") as answer:
+        return answer.status, await answer.text()
+
+
+async def healthy(operator: LittleOperator) -> str:
+    """/metrics, once the operator answers on /healthz."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                assert await page(operator, "/healthz") == (200, "ok")
+                return (await page(operator, "/metrics"))[1]
+            except aiohttp.ClientConnectorError:
+                await asyncio.sleep(0.1)  # nothing tells when a port opens
+
+
+def about(proxy: FaultProxy, name: str) -> list[tuple[str, str]]:
+    return [(method, path) for method, path in proxy.requests if name in path]
+
+
+@pytest.mark.parametrize("kind", ["FineTuneJob", "ModelDeployment"])
+async def test_a_resource_that_passes_through_carries_nothing_of_ours(place: Place, kind: str) -> None:
+    place.operator(await place.proxy(), "pod-a")
+    created = await place.create(kind, "support")
+    settled = await place.settled(kind, "support")
+    for transient in ("resourceVersion", "managedFields"):
+        created["metadata"].pop(transient)
+        settled["metadata"].pop(transient)
+    assert settled["metadata"] == created["metadata"]
+    assert {"annotations", "finalizers"}.isdisjoint(settled["metadata"])
+    assert settled["spec"] == created["spec"]
+
+
+async def test_a_settled_resource_costs_no_request(place: Place) -> None:
+    proxy = await place.proxy()
+    place.operator(proxy, "pod-a", **NO_RESYNC)
+    await place.create("FineTuneJob", "first")
+    await place.settled("FineTuneJob", "first")
+    event = await place.api.until("Event", place.namespace, (await _event(place))["metadata"]["name"], bool)
+    assert event["count"] == 1
+    proxy.requests.clear()
+    # The echoes of what was written for the first have passed the queue when a later resource has.
+    await place.create("FineTuneJob", "second")
+    await place.settled("FineTuneJob", "second")
+    assert about(proxy, "first") == []
+    assert about(proxy, "second") != []
+
+
+async def _event(place: Place) -> Object:
+    """The Event that says that the resource has settled; it is written after the status."""
+    async with asyncio.timeout(10):
+        while not (found := await place.api.list("Event", place.namespace)):
+            await asyncio.sleep(0.05)  # its name is not known before it exists, so it cannot be watched for
+    return found[0]
+
+
+async def test_a_resync_writes_nothing_for_what_is_settled(place: Place) -> None:
+    proxy = await place.proxy()
+    operator = place.operator(proxy, "pod-a", ANNEAL_RESYNC_SECONDS="1")
+    await place.create("FineTuneJob", "support")
+    await place.settled("FineTuneJob", "support")
+    await _event(place)
+    written = len(proxy.writes)
+    async with asyncio.timeout(20):
+        while "anneal_resync_total 4.0" not in await healthy(operator):
+            await asyncio.sleep(0.2)  # a counter can only be polled
+    assert len(proxy.writes) == written
+
+
+async def test_of_two_operators_one_writes_and_the_other_takes_over_when_it_is_killed(place: Place) -> None:
+    proxy_a, proxy_b = await place.proxy(), await place.proxy()
+    a = place.operator(proxy_a, "pod-a")
+    await place.create("FineTuneJob", "first")
+    await place.settled("FineTuneJob", "first")
+    b = place.operator(proxy_b, "pod-b")
+    assert "anneal_lease_held 0.0" in await healthy(b)
+    await place.create("FineTuneJob", "second")
+    await place.settled("FineTuneJob", "second")
+    assert proxy_b.writes == []
+    a.kill()
+    await place.create("FineTuneJob", "third")
+    await place.settled("FineTuneJob", "third")
+    assert about(proxy_a, "third") == []
+
+
+async def test_a_frozen_operator_writes_nothing_when_it_wakes_and_ends(place: Place) -> None:
+    proxy_a, proxy_b = await place.proxy(), await place.proxy()
+    a = place.operator(proxy_a, "pod-a")
+    await place.create("FineTuneJob", "first")
+    await place.settled("FineTuneJob", "first")
+    await _event(place)
+    a.signal(signal.SIGSTOP)
+    place.operator(proxy_b, "pod-b")
+    await place.create("FineTuneJob", "second")
+    await place.settled("FineTuneJob", "second")
+    proxy_a.writes.clear()
+    a.signal(signal.SIGCONT)
+    assert a.process is not None
+    assert await asyncio.to_thread(a.process.wait, 20) == 75
+    assert proxy_a.writes == []
+
+
+async def test_a_killed_operator_goes_on_where_it_was(place: Place) -> None:
+    proxy = await place.proxy()
+    killed = place.operator(proxy, "pod-a")
+    await place.create("FineTuneJob", "first")
+    await place.settled("FineTuneJob", "first")
+    killed.kill()
+    await place.create("FineTuneJob", "second")
+    proxy.writes.clear()
+    killed.start()
+    await place.settled("FineTuneJob", "second")
+    assert [write.resource for write in proxy.writes if "first" in str(write)] == []
+
+
+async def test_sigterm_ends_the_process_in_time_and_gives_the_lease_back(place: Place) -> None:
+    operator = place.operator(await place.proxy(), "pod-a")
+    await place.create("FineTuneJob", "support")
+    await place.settled("FineTuneJob", "support")
+    began = time.monotonic()
+    assert await asyncio.to_thread(operator.stop) == 0
+    assert time.monotonic() - began < 10
+    lease = await place.api.get("Lease", place.namespace, "anneal-operator")
+    assert lease["spec"]["holderIdentity"] == ""
+
+
+async def test_sigterm_ends_a_standby_too(place: Place) -> None:
+    proxy = await place.proxy()
+    place.operator(proxy, "pod-a")
+    await place.create("FineTuneJob", "support")
+    await place.settled("FineTuneJob", "support")
+    standby = place.operator(proxy, "pod-b")
+    await healthy(standby)
+    assert await asyncio.to_thread(standby.stop) == 0
+    lease = await place.api.get("Lease", place.namespace, "anneal-operator")
+    assert lease["spec"]["holderIdentity"] == "pod-a"
+
+
+async def test_a_child_that_vanished_unseen_is_found_missing_by_the_resync(place: Place) -> None:
+    proxy = await place.proxy()
+    place.operator(proxy, "pod-a", ANNEAL_RESYNC_SECONDS="1")
+    await place.create("FineTuneJob", "support")
+    await place.settled("FineTuneJob", "support")
+    child = await _child(place)
+    proxy.freeze_watches()
+    await place.api.delete("ConfigMap", place.namespace, child["metadata"]["name"])
+    again = await place.api.until("ConfigMap", place.namespace, child["metadata"]["name"], bool)
+    assert again["metadata"]["uid"] != child["metadata"]["uid"]
+
+
+async def _child(place: Place) -> Object:
+    (child,) = await place.api.list("ConfigMap", place.namespace, "app.kubernetes.io/managed-by=anneal")
+    return child
+
+
+async def test_a_deleted_resource_is_followed_by_its_children(place: Place) -> None:
+    place.operator(await place.proxy(), "pod-a")
+    await place.create("FineTuneJob", "support")
+    await place.settled("FineTuneJob", "support")
+    child = await _child(place)
+    await place.api.delete("FineTuneJob", place.namespace, "support")
+    await place.api.until("ConfigMap", place.namespace, child["metadata"]["name"], lambda obj: not obj)
+
+
+async def test_cut_watches_are_opened_again(place: Place) -> None:
+    proxy = await place.proxy()
+    place.operator(proxy, "pod-a", **NO_RESYNC)
+    for name in ("in-the-first-list", "by-the-first-watch"):
+        await place.create("FineTuneJob", name)
+        await place.settled("FineTuneJob", name)
+    assert proxy.cut_watches() > 0
+    await place.create("FineTuneJob", "by-the-next-watch")
+    await place.settled("FineTuneJob", "by-the-next-watch")
+
+
+async def test_an_operator_waits_for_its_kinds(place: Place) -> None:
+    """Kopf never watches a kind that was missing when it started, so nothing else may begin before they are there."""
+    proxy = await place.proxy()
+    missing = asyncio.Event()
+
+    async def hide(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse | None:
+        if "/finetunejobs" in request.path and not missing.is_set():
+            return refusal(404, "NotFound")
+        return None
+
+    proxy.before_read = hide
+    operator = place.operator(proxy, "pod-a")
+    await place.create("FineTuneJob", "support")
+    assert "anneal_lease_held 0.0" in await healthy(operator)
+    assert proxy.writes == []
+    missing.set()
+    resource = await place.api.until("FineTuneJob", place.namespace, "support", phase_is("Settled"))
+    assert resource["status"]["observedGeneration"] == 1
