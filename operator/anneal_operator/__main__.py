@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 from anneal_operator.controllers import logs
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
     logs.configure(settings.log_level)
     if CHILD in arguments:
         return _operate(settings)
-    return Supervisor().run()
+    return Supervisor([sys.executable, "-m", "anneal_operator", CHILD]).run()
 
 
 def _operate(settings: Settings) -> int:
@@ -56,7 +57,9 @@ def _operate(settings: Settings) -> int:
 class Supervisor:
     """Starts the operator, passes signals on to it, and starts it anew when it ends without being told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str], first_pause: float = FIRST_PAUSE) -> None:
+        self._command = command
+        self._first_pause = first_pause
         self._child: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
 
@@ -64,19 +67,19 @@ class Supervisor:
         """Return the exit code of the last child."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        pause = FIRST_PAUSE
+        pause = self._first_pause
         while True:
             began = time.monotonic()
             code = self._run_child()
             if self._stopping.is_set() or code == EXIT_SETTINGS:
                 return max(code, 0)
-            pause = FIRST_PAUSE if time.monotonic() - began > SHORT_LIFE else min(pause * 2, LAST_PAUSE)
+            pause = self._first_pause if time.monotonic() - began > SHORT_LIFE else min(pause * 2, LAST_PAUSE)
             self._pause(pause * random.uniform(0.5, 1.0), code)
 
     def _run_child(self) -> int:
         if self._stopping.is_set():
             return 0
-        self._child = subprocess.Popen([sys.executable, "-m", "anneal_operator", CHILD])
+        self._child = subprocess.Popen(self._command)
         if self._stopping.is_set():  # the signal came between the two lines above
             self._child.terminate()
         return self._child.wait()
