@@ -48,17 +48,29 @@ def kubeconfig_of(site: Site, user: str) -> str:
     return configs.kubeconfig(site, *(Path(part).read_bytes() for part in parts))
 
 
-def write_node(site: Site, cni_plugins: Path, cpus: int | None) -> None:
+def write_node(site: Site, cni_plugins: Path, cpus: int | None) -> list[str]:
+    """The parts whose configuration is not what they were started with."""
     folder = site.folders.config
     (folder / "cni").mkdir(exist_ok=True)
-    (folder / "cni" / "10-anneal.conflist").write_text(configs.cni(site))
-    (folder / "containerd.toml").write_text(configs.containerd(site, str(cni_plugins)))
-    (folder / "kubelet.yaml").write_text(configs.kubelet(site, cpus_kept_from_pods(cpus)))
-    (folder / "kube-proxy.yaml").write_text(configs.proxy(site))
-    (folder / "Corefile").write_text(configs.corefile(site, nameservers(resolv_conf().read_text())))
-    (folder / "storage-class.json").write_text(configs.storage_class())
     site.folders.volumes.mkdir(mode=0o711, exist_ok=True)
     site.folders.run.mkdir(mode=0o711, exist_ok=True)
+    write_changed(folder / "cni" / "10-anneal.conflist", configs.cni(site))
+    write_changed(folder / "storage-class.json", configs.storage_class())
+    files = {
+        "containerd": ("containerd.toml", configs.containerd(site, str(cni_plugins))),
+        "kubelet": ("kubelet.yaml", configs.kubelet(site, cpus_kept_from_pods(cpus))),
+        "kube-proxy": ("kube-proxy.yaml", configs.proxy(site)),
+        "coredns": ("Corefile", configs.corefile(site, nameservers(resolv_conf().read_text()))),
+    }
+    return [part for part, (name, text) in files.items() if write_changed(folder / name, text)]
+
+
+def write_changed(path: Path, text: str) -> bool:
+    """kube-proxy ends when its file is written, even with the same text."""
+    if path.exists() and path.read_text() == text:
+        return False
+    path.write_text(text)
+    return True
 
 
 def cpus_kept_from_pods(cpus: int | None) -> int:

@@ -86,12 +86,18 @@ def write_files(site: Site, options: Options) -> None:
         kernel.write_text(json.dumps(network.kernel_settings()))
     network.create(site.network)
     bootstrap.write_control_plane(site)
-    bootstrap.write_node(site, packages.cni_folder(), options.cpus)
-    kept = choices.stored(folders)
-    if kept is not None and kept.fake_gpus != options.fake_gpus:
-        stop([running for name, running in recorded(folders.pids).items() if name == "fake-gpus"])
-        (folders.pids / "fake-gpus.json").unlink(missing_ok=True)
+    stale = bootstrap.write_node(site, packages.cni_folder(), options.cpus)
+    if choices.stored(folders) not in (None, options):
+        stale.append("fake-gpus")
+    stop_parts(folders, stale)
     choices.store(folders, options)
+
+
+def stop_parts(folders: Folders, names: Sequence[str]) -> None:
+    """They start again with what has changed."""
+    stop([running for name, running in recorded(folders.pids).items() if name in names])
+    for name in names:
+        (folders.pids / f"{name}.json").unlink(missing_ok=True)
 
 
 def start_control_plane(site: Site) -> None:
