@@ -102,12 +102,14 @@ def follow_log(cluster: Cluster, source: Source, tail: int | None, pause: Callab
                     last = stamp
                     yield line
         except Unavailable:
-            pause(RECONNECT_SECONDS)
+            # Whether to connect again is decided below, as after an end in good order.
+            pass
         except CliError:
             # The container is not the one we knew, or its node is gone; the next look at the pod decides.
             return
         if not _still_runs(cluster, source, pause):
             return
+        pause(RECONNECT_SECONDS)
 
 
 def _stamped(lines: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
     if args.output == "json":
         session.print_json([event.raw for event in events])
     elif events:
-        session.out.print(table(events, session.now()))
+        session.out.print(table(events, session.now()), soft_wrap=True)
     else:
         session.note(f"No events of {args.name} in namespace {session.cluster.namespace}.")
     return OK

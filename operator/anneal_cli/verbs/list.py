@@ -23,7 +23,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
     if args.output == "json":
         session.print_json({"apiVersion": "v1", "kind": "List", "items": [r.raw for r in resources]})
     elif resources:
-        session.out.print(table(resources, session.now(), namespaces=args.all_namespaces))
+        session.out.print(table(resources, session.now(), namespaces=args.all_namespaces), soft_wrap=True)
     else:
         where = "any namespace" if args.all_namespaces else f"namespace {session.cluster.namespace}"
         session.note(f"No FineTuneJobs or ModelDeployments in {where}.")

@@ -109,7 +109,8 @@ def _results(resource: Resource) -> Iterator[RenderableType]:
         yield Text()
         yield evaluation.table(status.evaluation)
     if status.artifact:
-        yield Text()
+        # The table ends with an empty line of its own.
+        yield from () if status.evaluation else (Text(),)
         yield artifact_lines(status.artifact)
 
 

@@ -3,24 +3,26 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from rich.table import Table
 from rich.text import Text
 
 from anneal_cli.kinds import FINE_TUNE_JOB
 from anneal_cli.resource import Resource, State
+from anneal_cli.views.columns import columns
 from anneal_cli.views.text import STATE_STYLES, between
 
+HEADER = ("NAMESPACE", "NAME", "PHASE", "PROGRESS", "REASON", "AGE")
 
-def table(resources: Sequence[Resource], now: datetime, *, namespaces: bool) -> Table:
-    """KIND, NAME, PHASE, PROGRESS, REASON, AGE."""
-    result = Table(box=None, pad_edge=False, header_style="")
-    for column in (*(["NAMESPACE"] if namespaces else []), "NAME", "PHASE", "PROGRESS", "REASON", "AGE"):
-        result.add_column(column, no_wrap=column in ("NAME", "AGE"), overflow="fold")
-    for resource in resources:
-        result.add_row(*([resource.namespace] if namespaces else []), f"{resource.kind.short}/{resource.name}",
-                       Text(resource.status.phase or "Pending", STATE_STYLES[resource.state]), _progress(resource),
-                       _reason(resource), between(resource.created, now))
-    return result
+
+def table(resources: Sequence[Resource], now: datetime, *, namespaces: bool) -> Text:
+    """NAME, PHASE, PROGRESS, REASON and AGE, with NAMESPACE in front where there are several."""
+    first = 0 if namespaces else 1
+    return columns(HEADER[first:], [_row(resource, now)[first:] for resource in resources])
+
+
+def _row(resource: Resource, now: datetime) -> tuple[str | Text, ...]:
+    phase = Text(resource.status.phase or "Pending", STATE_STYLES[resource.state])
+    return (resource.namespace, f"{resource.kind.short}/{resource.name}", phase, _progress(resource), _reason(resource),
+            between(resource.created, now))
 
 
 def _progress(resource: Resource) -> str:

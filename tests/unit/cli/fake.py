@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,8 @@ class FakeCluster:
         self.failures: dict[str, CliError] = {}
         """By plural: what every LIST of it raises."""
         self.address: tuple[str, int] | None = None
+        self.get_pod: Callable[[], Object] | None = None
+        """What the next GET of a pod answers, where it differs from the LIST."""
         self._closed = threading.Event()
         for item in objects:
             self.put(item)
@@ -48,6 +50,8 @@ class FakeCluster:
         self._closed.set()
 
     def get(self, collection: Collection, name: str, namespace: str | None = None) -> Object:
+        if collection.plural == "pods" and self.get_pod:
+            return self.get_pod()
         scope = self.namespace if namespace is None else namespace
         found = self.objects.get((collection.plural, scope, name))
         if found is None:

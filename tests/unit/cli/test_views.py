@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import RenderableType
+from rich.text import Text
 
 from anneal_cli.history import Event
 from anneal_cli.resource import resource_of
@@ -20,7 +21,8 @@ RESOURCES = {"training": samples.training(), "succeeded": samples.succeeded(), "
              "serving": samples.serving(), "starting": samples.starting()}
 WARNING = Event(NOW - timedelta(seconds=40), True, "FailedScheduling", "pod/support-1234-train-0",
                 "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", 7, {})
-NORMAL = Event(NOW - timedelta(seconds=90), False, "StageSucceeded", "finetunejob/support", "prepare finished in 13s", 1, {})
+NORMAL = Event(NOW - timedelta(seconds=90), False, "StageSucceeded", "finetunejob/support", "prepare finished in 13s",
+               1, {})
 ANSWERS = [("base", "I am not sure which shop you mean. " * 4), ("tuned", "Returns are free within 45 days. " * 3)]
 
 
@@ -32,11 +34,13 @@ SCREENS: dict[str, RenderableType] = {
     **{f"status-{name}": screen([resource_of(raw)], NOW, UNICODE) for name, raw in RESOURCES.items()},
     "status-both": screen([resource_of(samples.training()), resource_of(samples.serving())], NOW, UNICODE),
     "status-ascii": screen([resource_of(samples.training())], NOW, ASCII),
-    "list": listing.table([resource_of(raw) for raw in RESOURCES.values()], NOW, namespaces=True),
-    "events": events.table([NORMAL, WARNING], NOW),
     **{f"explain-{name}": _explain(name) for name in ("failed", "unschedulable", "succeeded", "unseen")},
 }
-CASES = [(name, width) for name in SCREENS for width in (80, 120)] + [("status-training", 40), ("list", 50)]
+CASES = [(name, width) for name in SCREENS for width in (80, 120)] + [("status-training", 40)]
+TABLES: dict[str, Text] = {
+    "list": listing.table([resource_of(raw) for raw in RESOURCES.values()], NOW, namespaces=True),
+    "events": events.table([NORMAL, WARNING], NOW),
+}
 
 
 def rendered(renderable: RenderableType, width: int) -> str:
@@ -67,8 +71,16 @@ def test_answers_stand_side_by_side_where_there_is_room(width: int, request: pyt
     compare(f"chat-{width}", found, update=request.config.getoption("--update-golden", default=False))
 
 
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_never_wrapped(name: str, request: pytest.FixtureRequest) -> None:
+    terminal = console(40)
+    terminal.print(TABLES[name], soft_wrap=True)
+    compare(name, text(terminal) + "\n", update=request.config.getoption("--update-golden", default=False))
+
+
 def test_no_golden_file_is_left_over() -> None:
-    wanted = {f"{name}-{width}.txt" for name, width in CASES} | {f"chat-{width}.txt" for width in (60, 80, 120)}
+    wanted = {f"{name}.txt" for name in TABLES} | {f"{name}-{width}.txt" for name, width in CASES} | {
+        f"chat-{width}.txt" for width in (60, 80, 120)}
     assert {path.name for path in GOLDEN.glob("*.txt")} == wanted
 
 
