@@ -11,7 +11,7 @@ from anneal_localcluster import options as choices
 from anneal_localcluster.components import Site
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.options import Options, Wishes
-from anneal_localcluster.processes import Command, check_alive, recorded, start_detached, stop
+from anneal_localcluster.processes import Command, check_alive, forget_ended, recorded, start_detached, stop
 from anneal_localcluster.readiness import (
     accounts_ready,
     allocatable,
@@ -38,13 +38,14 @@ def up(folders: Folders, wishes: Wishes) -> None:
         progress.step("machine checked")
         site = node_site(folders, options.network, build.ensure_node_binary())
         progress.step(f"Kubernetes built: {site.binary}")
-        ended = start(site, options, progress)
-    state = f"is up after {progress.total:.0f} s" if ended else "was up already"
+        changed = start(site, options, progress)
+    state = f"is up after {progress.total:.0f} s" if changed else "was up already"
     say(f"cluster {state}: export KUBECONFIG={folders.kubeconfig}")
 
 
 def start(site: Site, options: Options, progress: Progress) -> bool:
     """Whether anything had to be started."""
+    forget_ended(site.folders.pids)
     before = recorded(site.folders.pids)
     write_files(site, options)
     start_control_plane(site)
@@ -145,6 +146,7 @@ def up_control_plane(site: Site) -> None:
     if recorded(site.folders.pids):
         raise ClusterError(f"a control plane runs in {site.folders.state}", "stop it first: down --state-dir")
     refuse_other_version(site.folders)
+    forget_ended(site.folders.pids)
     bootstrap.write_control_plane(site)
     start_control_plane(site)
     await_ready(site, "the default service account", lambda: accounts_ready(site))

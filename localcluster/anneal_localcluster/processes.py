@@ -84,6 +84,14 @@ def recorded(pids: Path) -> dict[str, Running]:
     return {name: running for name, running in found.items() if running.alive()}
 
 
+def forget_ended(pids: Path) -> None:
+    """Records from before a crash would make every start look like a failed one."""
+    living = recorded(pids)
+    for file in pids.glob("*.json"):
+        if file.stem not in living:
+            file.unlink()
+
+
 def check_alive(pids: Path, logs: Path) -> None:
     """Raises when a process that was started is gone, with its last words."""
     ended = sorted({file.stem for file in pids.glob("*.json")} - set(recorded(pids)))
