@@ -11,17 +11,30 @@ from typing import Any
 from pydantic import BaseModel
 
 from anneal_api import GROUP, VERSION, finetunejob, modeldeployment
-from anneal_api.model import rules
 from anneal_api.schema import RULES, structural
 
 MAX_NAME = 40
 """Names of children add up to 23 characters to the resource's name, and 63 is the limit of a DNS label."""
 
+@dataclass(frozen=True)
+class Rule:
+    """A CEL rule over the whole resource; `field` is what the API server names in its error."""
+
+    expression: str
+    message: str
+    field: str = ""
+
+    def to_wire(self) -> dict[str, str]:
+        """As the API server reads it."""
+        place = {"fieldPath": f".{self.field}", "reason": "FieldValueForbidden"} if self.field else {}
+        return {"rule": self.expression, "message": self.message, **place}
+
+
 NAME_RULES = (
-    (f"self.metadata.name.size() <= {MAX_NAME}",
-     f"metadata.name is at most {MAX_NAME} characters: names of child objects are made from it"),
-    ("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-     "metadata.name starts with a letter and holds only a-z, 0-9 and '-' (RFC 1035): a Service is named after it"),
+    Rule(f"self.metadata.name.size() <= {MAX_NAME}",
+         f"metadata.name is at most {MAX_NAME} characters: names of child objects are made from it"),
+    Rule("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+         "metadata.name starts with a letter and holds only a-z, 0-9 and '-' (RFC 1035): a Service is named after it"),
 )
 
 
@@ -47,7 +60,7 @@ class Kind:
     spec: type[BaseModel]
     status: type[BaseModel]
     columns: tuple[Column, ...]
-    rules: tuple[tuple[str, str], ...]
+    rules: tuple[Rule, ...]
 
     @property
     def name(self) -> str:
@@ -59,10 +72,11 @@ def _condition(kind: str, field: str) -> str:
     return f".status.conditions[?(@.type=='{kind}')].{field}"
 
 
-def _fixed_while_running(field: str) -> tuple[str, str]:
+def _fixed_while_running(field: str) -> Rule:
     running = "oldSelf.?status.run.state.orValue('') == 'Running'"
-    return (f"!({running}) || self.spec.{field} == oldSelf.spec.{field}",
-            f"spec.{field} is fixed while the run is under way; wait for its end, or make a new FineTuneJob")
+    return Rule(f"!({running}) || self.spec.{field} == oldSelf.spec.{field}",
+                f"spec.{field} is fixed while the run is under way; wait for its end, or make a new FineTuneJob",
+                f"spec.{field}")
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
@@ -95,7 +109,7 @@ def schema(kind: Kind) -> dict[str, Any]:
     text = {"type": "string"}
     properties = {"apiVersion": text, "kind": text, "metadata": {"type": "object"}, "spec": spec, "status": status}
     return {"type": "object", "description": kind.summary, "required": ["spec"], "properties": properties,
-            RULES: rules(*kind.rules)[RULES]}
+            RULES: [rule.to_wire() for rule in kind.rules]}
 
 
 def definition(kind: Kind) -> dict[str, Any]:
