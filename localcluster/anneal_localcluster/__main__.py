@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     kubeconfig.set_defaults(run=run_kubeconfig)
     for command in (down, status, kubeconfig):
         add_state_dir(command)
-    load = commands.add_parser("load-image", help="import image archives (OCI or docker) into the node")
+    load = commands.add_parser("load-image", help="import image archives (OCI or docker; - for standard input)")
     load.add_argument("archive", nargs="+", type=Path)
     load.set_defaults(run=run_load)
     tools = commands.add_parser("tools", help="print the folder with kubectl and helm, built if need be")

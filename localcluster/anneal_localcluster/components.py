@@ -44,8 +44,14 @@ class Site:
     def kubeconfig(self, user: str) -> str:
         return str(self.folders.config / f"{user}.kubeconfig")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """A proxy that the machine needs for the internet does not know the way to this cluster."""
+        direct = f"{self.network.pods},{self.network.services},127.0.0.1,localhost"
+        return {MARK: str(self.folders.state), "NO_PROXY": direct}
+
     def command(self, part: str, *arguments: str) -> Command:
-        return Command(part, [str(self.binary), part, *arguments], {MARK: str(self.folders.state)})
+        return Command(part, [str(self.binary), part, *arguments], self.environment)
 
 
 def api(site: Site) -> list[Command]:

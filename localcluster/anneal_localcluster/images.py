@@ -16,14 +16,16 @@ from anneal_localcluster.packages import program
 from anneal_localcluster.settings import SANDBOX_IMAGE, Folders, cache_root
 from anneal_localcluster.shell import run
 
+STANDARD_INPUT = Path("-")
+
 
 def ctr(folders: Folders, *arguments: str) -> str:
     return run([program("ctr"), "--address", str(folders.containerd_socket), "--namespace", "k8s.io", *arguments])
 
 
 def load(folders: Folders, archive: Path) -> list[str]:
-    """containerd reads the archive where it lies: no second copy of it is made."""
-    if not archive.exists():
+    """containerd reads the archive where it lies, or `-` from our standard input: no second copy is made."""
+    if archive != STANDARD_INPUT and not archive.exists():
         raise ClusterError(f"no such image archive: {archive}")
     output = ctr(folders, "images", "import", str(archive))
     return [line.split()[1] for line in output.splitlines() if line.startswith("unpacking")]

@@ -72,7 +72,7 @@ def get(connection: http.client.HTTPConnection, path: str) -> bytes | None:
 
 
 def kubectl(site: Site, *arguments: str) -> str:
-    return run(kubectl_argv(site, *arguments))
+    return run(kubectl_argv(site, *arguments), environment=site.environment)
 
 
 def kubectl_argv(site: Site, *arguments: str) -> list[str]:

@@ -27,6 +27,8 @@ SHARED_FOLDERS = (
     Path("/var/lib/cni/cache"),
     Path("/var/lib/cni"),
 )
+# For what has its data thrown away anyway: the API server takes 10 s and more for a polite end.
+HARD = signal.SIGKILL
 
 
 def down(folders: Folders) -> None:
@@ -42,7 +44,8 @@ def down(folders: Folders) -> None:
     if has_node:
         remove_pods(folders)
         progress.step("pods removed")
-    stop(marked(MARK, str(folders.state)))
+    # With a node, containerd is left: it has a database in the cache to close.
+    stop(marked(MARK, str(folders.state)), first=signal.SIGTERM if has_node else HARD)
     progress.step("processes stopped")
     if has_node:
         remove_node(folders)
@@ -65,8 +68,7 @@ def traces(folders: Folders) -> list[str]:
 def remove_pods(folders: Folders) -> None:
     """Politely through containerd, so that its database in the cache keeps no dead containers."""
     everything_else = [running for name, running in recorded(folders.pids).items() if name != "containerd"]
-    # Their data is thrown away: nothing is gained by a polite end, which the API server takes 10 s for.
-    stop(everything_else, first=signal.SIGKILL)
+    stop(everything_else, first=HARD)
     kept = options.stored(folders)
     if kept is None or not (folders.config / "containerd.toml").exists() or not folders.binary.exists():
         return
