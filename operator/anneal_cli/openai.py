@@ -23,20 +23,21 @@ class _Connection(http.client.HTTPConnection):
 
 def models(stream: socket.socket) -> list[str]:
     """Names of the models that the server has."""
-    return [str(model["id"]) for model in json.loads(_request(stream, "GET", "/v1/models").read())["data"]]
+    with _request(stream, "GET", "/v1/models") as response:
+        return [str(model["id"]) for model in json.loads(response.read())["data"]]
 
 
 def answer(stream: socket.socket, model: str, messages: list[Message], *, max_tokens: int,
            temperature: float) -> Iterator[str]:
     """The answer, piece by piece as the server makes it."""
     body = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": temperature, "stream": True}
-    response = _request(stream, "POST", "/v1/chat/completions", body)
-    for line in response:
-        data = line.decode("utf-8", "replace").strip().removeprefix("data:").strip()
-        if data == "[DONE]":
-            return
-        if data:
-            yield from _pieces(json.loads(data))
+    with _request(stream, "POST", "/v1/chat/completions", body) as response:
+        for line in response:
+            data = line.decode("utf-8", "replace").strip().removeprefix("data:").strip()
+            if data == "[DONE]":
+                return
+            if data:
+                yield from _pieces(json.loads(data))
 
 
 def _pieces(event: dict[str, Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from rich.live import Live
 from anneal_api.modeldeployment import BASE_MODEL_NAME
 from anneal_api.serve import PORT
 from anneal_cli import openai
-from anneal_cli.errors import OK, CliError
+from anneal_cli.errors import OK, USAGE, CliError
 from anneal_cli.kinds import LABEL_UID, MODEL_DEPLOYMENT, PODS, Target, parse_target
 from anneal_cli.resource import Object, Resource
 from anneal_cli.session import Session
@@ -37,15 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, session: Session) -> int:
     """Answer the prompts, or talk."""
+    if not args.prompt and not session.interactive:
+        raise CliError("There is no prompt, and no terminal to ask for one.", "Add -p TEXT.", USAGE)
     resource = session.find_one(Target(parse_target(args.name).name, (MODEL_DEPLOYMENT,)))
     chat = Chat(args, session, resource, ready_pod(session, resource))
-    if args.prompt:
-        for prompt in args.prompt:
-            chat.ask(prompt)
-    elif session.interactive:
+    for prompt in args.prompt or []:
+        chat.ask(prompt)
+    if not args.prompt:
         _converse(chat, session)
-    else:
-        raise CliError("There is no prompt, and no terminal to ask for one.", "Add -p TEXT.", code=2)
     return OK
 
 
