@@ -1,14 +1,12 @@
-"""A real API server with the generated CRDs, asked through the user's own tool: kubectl."""
+"""The API server is asked through the user's own tool: kubectl."""
 
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from anneal_localcluster import build
-from anneal_localcluster.control_plane import ControlPlane
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,10 +39,6 @@ class Kubectl:
 
 
 @pytest.fixture(scope="session")
-def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
-    """An API server of this session's own, with the CRDs as they are committed."""
-    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        ask = Kubectl(build.tool_folder() / "kubectl", plane.kubeconfig)
-        ask.must("apply", "--server-side", "-k", str(ROOT / "manifests" / "crds"))
-        ask.must("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-        yield ask
+def kubectl(kubeconfig: Path) -> Kubectl:
+    """kubectl on the session's API server, which knows our kinds."""
+    return Kubectl(build.tool_folder() / "kubectl", kubeconfig)
