@@ -13,7 +13,7 @@ from anneal_localcluster import cluster, configs, network, options
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.facts import CGROUPS
 from anneal_localcluster.options import Options
-from anneal_localcluster.processes import Running, marked, recorded, start_time, stop
+from anneal_localcluster.processes import Running, forget_ended, marked, recorded, start_time, stop
 from anneal_localcluster.settings import MARK, Folders
 from anneal_localcluster.shell import Progress, attempt, say
 
@@ -69,6 +69,7 @@ def remove_pods(folders: Folders) -> None:
     """Politely through containerd, so that its database in the cache keeps no dead containers."""
     everything_else = [running for name, running in recorded(folders.pids).items() if name != "containerd"]
     stop(everything_else, first=HARD)
+    forget_ended(folders.pids)
     kept = options.stored(folders)
     if kept is None or not (folders.config / "containerd.toml").exists() or not folders.binary.exists():
         return
@@ -131,13 +132,20 @@ def remove_shared_folders(folders: Folders) -> None:
     for link in Path("/var/log/containers").glob("*.log"):
         if link.is_symlink() and link.readlink().is_relative_to(folders.state):
             link.unlink()
-    for stale in (Path("/var/lib/cni/results")).glob(f"{configs.CNI_NETWORK}-*"):
-        stale.unlink()
+    remove_network_results(Path("/var/lib/cni/results"))
     for name in ("kubelet.sock", "anneal-fake-gpus.sock", "kubelet_internal_checkpoint", "DEPRECATION"):
         (SHARED_FOLDERS[0] / name).unlink(missing_ok=True)
     for folder in SHARED_FOLDERS:
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def remove_network_results(results: Path) -> None:
+    """Named NETWORK-CONTAINER-INTERFACE; the loopback of our containers is in a network of another name."""
+    for ours in results.glob(f"{configs.CNI_NETWORK}-*"):
+        container = ours.name.removeprefix(f"{configs.CNI_NETWORK}-").split("-")[0]
+        for result in results.glob(f"*-{container}-*"):
+            result.unlink(missing_ok=True)
 
 
 def remove_tree(folder: Path) -> None:
