@@ -275,6 +275,8 @@ class StageStatus(StatusDocument):
     """Where the stage stands."""
     attempt: int = 0
     """Number of the current Job, from 0."""
+    failures: int = 0
+    """Attempts of the stage that failed; suspension and preemption do not count."""
     disruptions: int = 0
     """Pods of the stage lost to eviction or preemption."""
     disrupted_pods: list[Annotated[str, Field(max_length=64)]] = Field(default=[], max_length=32)
@@ -316,6 +318,8 @@ class ProgressStatus(StatusDocument):
     """Expected seconds to the last step."""
     summary: str = Field(default="", max_length=128)
     """The same in a few words, for kubectl get."""
+    time: str = Field(default="", max_length=64)
+    """When this was read; RFC 3339 in UTC."""
 
 
 class TimelineEntry(StatusDocument):

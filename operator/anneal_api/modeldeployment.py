@@ -76,6 +76,8 @@ class RevisionStatus(StatusDocument):
     """Hash of the pod template's inputs, the artifact digest included."""
     artifact: ArtifactStatus
     """What it serves, pinned."""
+    source: str = Field(default="", max_length=600)
+    """What of spec.model led to the artifact: finetunejob/<name> or the URI. As long as it is asked for, the pin holds."""
     ready_replicas: int = 0
     """Pods that have completed a prompt."""
 

@@ -1,0 +1,193 @@
+"""Decide about a FineTuneJob: which children it needs now, and what its status says."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ValidationError
+
+from anneal_api.conditions import (
+    Condition,
+    Reason,
+    find_condition,
+    set_condition,
+    timestamp,
+)
+from anneal_api.finetunejob import FineTuneJobStatus, RunState, StageStatus
+from anneal_api.run import Stage
+from anneal_operator.decide import objects, progress, unsupported
+from anneal_operator.decide.course import Move, next_move
+from anneal_operator.decide.facts import Children, Facts, LogRequest, Needs, Object
+from anneal_operator.decide.plan import Delete, Event, Plan
+from anneal_operator.decide.readiness import Outlook, announce, first_line, note, summarise
+from anneal_operator.decide.sight import Sight, look
+from anneal_operator.decide.stages import CONDITIONS, current, fresh, get, settle
+from anneal_operator.decide.view import View
+from anneal_operator.desired.names import LABEL_RUN
+from anneal_operator.desired.run import run_id, workspace_name
+from anneal_operator.desired.stage import ENGINE, MAIN, claims_of
+from anneal_operator.settings import PodSettings
+
+PHASES = {Stage.PREPARE: "Preparing", Stage.TRAIN: "Training", Stage.EVALUATE: "Evaluating",
+          Stage.PUBLISH: "Publishing"}
+
+
+def needs(resource: Object, children: Children, now: datetime) -> Needs:
+    """What the next decision must read besides the children."""
+    try:
+        view = View.of(Facts(resource, children), now)
+    except ValidationError:
+        return Needs()
+    if objects.deleting(resource) or view.needs_new_run or view.run.state != "Running":
+        return Needs()
+    settled = settle(view)
+    if settled.stage is None:
+        return Needs(logs=_logs(view))
+    return Needs(
+        claims=tuple(claims_of(view.spec, settled.stage)) if settled.sight.state == "absent" else (),
+        config_maps=_template(view) if settled.stage is Stage.PREPARE else (),
+        events_of=_stuck(view, settled.sight), logs=_logs(view))
+
+
+def _template(view: View) -> tuple[str, ...]:
+    reference = view.spec.template.config_map_ref
+    return (reference.name,) if reference else ()
+
+
+def _stuck(view: View, seen: Sight) -> tuple[str, ...]:
+    """Whose Warning events may explain why nothing moves."""
+    if seen.state not in ("working", "waiting", "outdated") or seen.job is None:
+        return ()
+    if seen.pod is None:
+        return (objects.name(seen.job),)
+    if objects.phase(seen.pod) != "Pending":
+        return ()
+    return (objects.name(seen.pod), workspace_name(view.owner, view.run.id))
+
+
+def _logs(view: View) -> tuple[LogRequest, ...]:
+    """The log of the current attempt: how far training is, or the last words of what ended."""
+    stage = current(view.status)
+    seen = look(view, stage) if stage else Sight("absent")
+    if stage is None or seen.pod is None:
+        return ()
+    name = objects.name(seen.pod)
+    if seen.state == "failed" and not objects.ended(seen.pod):
+        return (LogRequest(name, ENGINE, previous=True),)
+    started = objects.container_status(seen.pod, MAIN).get("state") or {}
+    running = "running" in started and stage is Stage.TRAIN and progress.due(view.status.progress, view.now)
+    final = seen.state == "succeeded" and stage is Stage.TRAIN
+    return (LogRequest(name, MAIN),) if running or final or seen.state == "failed" else ()
+
+
+def plan(facts: Facts, now: datetime, settings: PodSettings) -> Plan:
+    """One pass."""
+    if objects.deleting(facts.resource):
+        return Plan()
+    try:
+        view = View.of(facts, now)
+    except ValidationError as error:
+        return unsupported.plan(facts.resource, error, now)
+    if view.needs_new_run:
+        return _begin(view)
+    move = next_move(view, settings) if view.run.state == "Running" else _rest(view)
+    status = _complete(view, move)
+    return Plan(deletes=_deletes(view), creates=move.creates, status=status.to_wire(),
+                events=_events(view, status, move.outlook), requeue_after=move.requeue_after)
+
+
+def _begin(view: View) -> Plan:
+    """Say that a run is under way before anything is made for it: from here on its run fields are fixed."""
+    run = RunState(id=run_id(view.spec, view.generation), generation=view.generation, state="Running")
+    timeline = note([], "created", view.created) if view.status.run is None else []
+    status = FineTuneJobStatus(run=run, stages=fresh(), phase="Pending",
+                               timeline=note(timeline, "accepted", timestamp(view.now)))
+    outlook = Outlook("working", Reason.ACCEPTED, f"run {run.id} of generation {view.generation} begins")
+    kept = [c for c in view.status.conditions if c.type not in CONDITIONS.values()]
+    status = status.model_copy(update={
+        "observed_generation": view.generation,
+        "conditions": list(summarise(kept, outlook, view.generation, view.now))})
+    return Plan(status=status.to_wire(), requeue_after=0.0,
+                events=announce(view.status.conditions, status.conditions, outlook))
+
+
+def _rest(view: View) -> Move:
+    """The run is over: say the same again, about this generation."""
+    stage = current(view.status) or Stage.PUBLISH
+    # Not from Ready: UnsupportedSpec may have been said over a finished run.
+    end = find_condition(view.status.conditions, CONDITIONS[stage])
+    assert end is not None, "a run ends with the condition of its last stage"
+    state: Literal["failed", "done"] = "failed" if view.run.state == "Failed" else "done"
+    return Move(view.status, Outlook(state, Reason(end.reason), end.message))
+
+
+def _complete(view: View, move: Move) -> FineTuneJobStatus:
+    """The whole status: stage conditions, the summary for kstatus, the phase for people."""
+    conditions = move.status.conditions
+    stage = current(move.status)
+    if stage and move.status.run and move.status.run.state == "Running" and get(move.status, stage).start_time:
+        conditions = list(set_condition(conditions, CONDITIONS[stage], "Unknown", move.outlook.reason,
+                                        move.outlook.message, generation=view.generation, now=view.now))
+    observed: list[Condition] = [c.model_copy(update={"observed_generation": view.generation}) for c in conditions]
+    return move.status.model_copy(update={
+        "observed_generation": view.generation, "phase": _phase(move),
+        "conditions": list(summarise(observed, move.outlook, view.generation, view.now))})
+
+
+def _phase(move: Move) -> str:
+    if move.outlook.state == "done":
+        return "Succeeded"
+    if move.outlook.state == "failed":
+        return "Failed"
+    if move.outlook.state == "held":
+        return "Suspended"
+    stage = current(move.status)
+    return PHASES[stage] if stage and get(move.status, stage).start_time else "Pending"
+
+
+def _deletes(view: View) -> tuple[Delete, ...]:
+    """What the status, as it was before this pass, has already given up."""
+    mine = (*view.children.jobs, *view.children.config_maps, *view.children.claims)
+    doomed = [obj for obj in mine if objects.label(obj, LABEL_RUN) != view.run.id]
+    doomed += [job for job in view.children.jobs if objects.job_end(job) is None and _superseded(view, job)]
+    if view.run.state != "Running" and not _keeps_workspace(view):
+        doomed += [claim for claim in view.children.claims if objects.label(claim, LABEL_RUN) == view.run.id]
+    unique = {objects.uid(obj): obj for obj in doomed if not objects.deleting(obj)}
+    return tuple(Delete(obj["apiVersion"], obj["kind"], objects.name(obj), objects.uid(obj)) for obj in unique.values())
+
+
+def _superseded(view: View, job: Object) -> bool:
+    if view.run.state != "Running":
+        return True
+    stage = view.stage(Stage(objects.label(job, "anneal.dev/stage")))
+    return int(objects.label(job, "anneal.dev/attempt")) < stage.attempt
+
+
+def _keeps_workspace(view: View) -> bool:
+    retain = view.spec.workspace.retain
+    return retain == "Always" or (retain == "OnFailure" and view.run.state == "Failed")
+
+
+def _events(view: View, status: FineTuneJobStatus, outlook: Outlook) -> tuple[Event, ...]:
+    """One for each transition."""
+    found = [event for old, new in zip(view.status.stages, status.stages, strict=True)
+             if (event := _stage_event(old, new))]
+    for mark in progress.passed(view.status.progress, status.progress):
+        assert status.progress is not None
+        found.append(Event("Normal", Reason.RUNNING, f"stage train: more than {mark}% done, {status.progress.summary}, "
+                                                     f"loss {status.progress.loss}"))
+    if outlook.reason not in (Reason.RUNNING, Reason.RETRYING):
+        found += announce(view.status.conditions, status.conditions, outlook)
+    return tuple(found)
+
+
+def _stage_event(old: StageStatus, new: StageStatus) -> Event | None:
+    if new.attempt > old.attempt and new.reason == Reason.RETRYING:
+        return Event("Warning", Reason.RETRYING, first_line(new.message))
+    if old.state == new.state:
+        return None
+    if new.state == "Succeeded":
+        return Event("Normal", Reason.STAGE_SUCCEEDED, f"stage {new.name} is done")
+    said = {"Running": Reason.RUNNING, "Skipped": Reason.SKIPPED}.get(new.state)
+    return Event("Normal", said, first_line(new.message)) if said else None
+
+

@@ -1,0 +1,240 @@
+"""Decide about a ModelDeployment: which revision serves, which one is being started, and what its status says.
+
+A revision gets traffic when all its replicas are Ready; only then is the one before removed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ValidationError
+
+from anneal_api.conditions import Condition, ConditionType, Reason, drop_condition, set_condition, timestamp
+from anneal_api.finetunejob import TimelineEntry
+from anneal_api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus, RevisionStatus
+from anneal_operator.decide import classify, objects, servers, unsupported
+from anneal_operator.decide.classify import Verdict
+from anneal_operator.decide.facts import Children, Facts, LogRequest, Needs, Object, WriteError
+from anneal_operator.decide.plan import Delete, Manifest, Plan
+from anneal_operator.decide.readiness import Outlook, announce, note, summarise
+from anneal_operator.decide.resolve import Resolved, leftovers, resolve, source
+from anneal_operator.desired import serving
+from anneal_operator.desired.names import LABEL_REVISION, LABEL_STAGE
+from anneal_operator.desired.owner import Owner
+from anneal_operator.settings import PodSettings
+
+POLL_SECONDS = 10.0
+CHECK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class View:
+    """One ModelDeployment, its children and the time."""
+
+    owner: Owner
+    generation: int
+    spec: ModelDeploymentSpec
+    status: ModelDeploymentStatus
+    facts: Facts
+    now: datetime
+    settings: PodSettings
+
+    @staticmethod
+    def of(facts: Facts, now: datetime, settings: PodSettings) -> "View":
+        """Raises pydantic.ValidationError when the spec is not one that this operator knows."""
+        resource = facts.resource
+        return View(Owner.of(resource), int(resource["metadata"]["generation"]),
+                    ModelDeploymentSpec.model_validate(resource["spec"]),
+                    ModelDeploymentStatus.model_validate(resource.get("status") or {}), facts, now, settings)
+
+    def condition(
+        self, conditions: Iterable[Condition], kind: ConditionType, status: Literal["True", "False", "Unknown"],
+        reason: Reason, message: str,
+    ) -> tuple[Condition, ...]:
+        """The conditions with this one set, about this generation."""
+        return set_condition(conditions, kind, status, reason, message, generation=self.generation, now=self.now)
+
+
+def needs(resource: Object, children: Children, now: datetime) -> Needs:  # noqa: ARG001
+    """What the next decision must read besides the children."""
+    try:
+        spec = ModelDeploymentSpec.model_validate(resource["spec"])
+    except ValidationError:
+        return Needs()
+    if objects.deleting(resource):
+        return Needs()
+    revisions = {objects.label(d, LABEL_REVISION) for d in children.deployments}
+    found = [servers.servers(children, revision) for revision in sorted(revisions)]
+    waiting = [pod for pod in children.pods if objects.label(pod, LABEL_STAGE) == serving.RESOLVE]
+    reference = spec.model.fine_tune_job_ref
+    stuck = {name for one in found for name in servers.pending(one)} | _unstarted(children, waiting)
+    return Needs(
+        events_of=tuple(sorted(stuck)),
+        logs=(*(request for one in found for request in servers.log_requests(one)),
+              *(LogRequest(objects.name(pod), serving.RESOLVE) for pod in waiting if objects.phase(pod) == "Failed")),
+        fine_tune_job=reference.name if reference else None)
+
+
+def _unstarted(children: Children, waiting: list[Object]) -> set[str]:
+    pending = {objects.name(pod) for pod in waiting if objects.phase(pod) == "Pending"}
+    return pending | {objects.name(job) for job in children.jobs
+                      if objects.job_end(job) is None and not objects.pods_of(children.pods, objects.name(job))}
+
+
+def plan(facts: Facts, now: datetime, settings: PodSettings) -> Plan:
+    """One pass."""
+    if objects.deleting(facts.resource):
+        return Plan()
+    try:
+        view = View.of(facts, now, settings)
+    except ValidationError as error:
+        return unsupported.plan(facts.resource, error, now)
+    resolved = resolve(facts, view.owner, view.spec, view.status, settings, now)
+    return _unresolved(view, resolved) if resolved.artifact is None else _serve(view, _revision(view, resolved))
+
+
+def _revision(view: View, resolved: Resolved) -> RevisionStatus:
+    assert resolved.artifact is not None
+    digest = serving.revision_hash(view.owner, view.spec, resolved.artifact)
+    return RevisionStatus(name=serving.revision_name(view.owner, digest), hash=digest, artifact=resolved.artifact,
+                          source=source(view.spec))
+
+
+def _unresolved(view: View, resolved: Resolved) -> Plan:
+    """Nothing new can be served yet; what serves goes on serving."""
+    verdict = _Writes(resolved.creates).refused(view.facts.write_errors) or resolved.verdict
+    assert verdict is not None, "what is not resolved says why"
+    outlook = Outlook("failed" if verdict.terminal else "working", verdict.reason, verdict.message)
+    stable, kept = view.status.stable, _Writes()
+    if stable:
+        kept = _of_revision(view, stable)
+        found = servers.servers(view.facts.children, stable.hash)
+        stable = stable.model_copy(update={"ready_replicas": found.ready})
+    invalid: Literal["False", "Unknown"] = "False" if verdict.reason is Reason.ARTIFACT_INVALID else "Unknown"
+    conditions = view.condition(view.status.conditions, ConditionType.ARTIFACT_VERIFIED, invalid, verdict.reason,
+                                verdict.message)
+    status = view.status.model_copy(update={"stable": stable, "next": None, "conditions": list(conditions)})
+    status = _finish(view, status, outlook, ready=stable.ready_replicas if stable else 0, phase="Verifying")
+    return Plan(deletes=(*_deletes(view, None), *resolved.deletes), creates=(*resolved.creates, *kept.creates),
+                applies=kept.applies, status=status.to_wire(),
+                events=announce(view.status.conditions, status.conditions, outlook),
+                requeue_after=resolved.requeue_after or (None if verdict.terminal else CHECK_SECONDS))
+
+
+def _serve(view: View, wanted: RevisionStatus) -> Plan:
+    """Bring the wanted revision up, and move traffic to it when all of it is Ready."""
+    found = servers.servers(view.facts.children, wanted.hash)
+    wanted = wanted.model_copy(update={"ready_replicas": found.ready})
+    stable = view.status.stable
+    is_stable = stable is not None and stable.hash == wanted.hash
+    promoted = is_stable or found.all_ready(view.spec.replicas)
+    writes = _of_revision(view, wanted)
+    if stable and not promoted:
+        writes = writes.and_also(_of_revision(view, stable))
+        stable = stable.model_copy(update={"ready_replicas": servers.servers(view.facts.children, stable.hash).ready})
+    target = wanted.hash if promoted or stable is None else stable.hash
+    writes = writes.and_also(_Writes(applies=(serving.service(view.owner, target),)))
+    outlook = _outlook(view, wanted, found, writes)
+    status = view.status.model_copy(update={
+        "stable": wanted if promoted else stable, "next": None if promoted else wanted,
+        "url": serving.address(view.owner), "served_name": serving.served_name(view.owner, view.spec),
+        "conditions": list(_verified(view, found, outlook))})
+    total = found.ready if promoted else found.ready + (stable.ready_replicas if stable else 0)
+    status = _finish(view, status, outlook, ready=total, phase="Starting", newest=found.ready)
+    # Right after a promotion the old revision is still there; it goes once the status says so.
+    requeue = 0.0 if promoted and not is_stable else POLL_SECONDS
+    return Plan(deletes=_deletes(view, wanted), creates=writes.creates, applies=writes.applies, status=status.to_wire(),
+                events=announce(view.status.conditions, status.conditions, outlook),
+                requeue_after=None if outlook.state == "done" and is_stable else requeue)
+
+
+@dataclass(frozen=True)
+class _Writes:
+    creates: tuple[Manifest, ...] = ()
+    applies: tuple[Manifest, ...] = ()
+
+    def and_also(self, other: "_Writes") -> "_Writes":
+        return _Writes((*self.creates, *other.creates), (*self.applies, *other.applies))
+
+    def refused(self, errors: tuple[WriteError, ...]) -> Verdict | None:
+        """Why the API server does not take one of these, if it did not the last time."""
+        return classify.refused(errors, {(m["kind"], objects.name(m)) for m in (*self.creates, *self.applies)})
+
+
+def _of_revision(view: View, revision: RevisionStatus) -> _Writes:
+    """A revision's children. Its ConfigMap holds the Deployment as it was first made; only replicas may change."""
+    existing = objects.named(view.facts.children.config_maps, revision.name)
+    if existing is not None:
+        return _Writes(applies=(serving.deployment(existing, view.spec.replicas),))
+    frozen = serving.config_map(view.owner, view.spec, revision.artifact, revision.hash, view.settings)
+    return _Writes((frozen,), (serving.deployment(frozen, view.spec.replicas),))
+
+
+def _outlook(view: View, wanted: RevisionStatus, found: servers.Servers, writes: _Writes) -> Outlook:
+    if verdict := writes.refused(view.facts.write_errors):
+        return Outlook("failed" if verdict.terminal else "working", verdict.reason, verdict.message)
+    replicas = view.spec.replicas
+    if found.all_ready(replicas):
+        if replicas == 0:
+            return Outlook("done", Reason.SCALED_TO_ZERO, "spec.replicas is 0: nothing runs and nothing answers")
+        return Outlook("done", Reason.SERVING, f"{found.ready}/{replicas} replicas serve revision {wanted.hash}")
+    if verdict := servers.trouble(found, view.facts, f"revision {wanted.hash}", view.now):
+        verdict = _surge(view, wanted, verdict)
+        return Outlook("failed" if servers.broken(verdict) else "working", verdict.reason, verdict.message)
+    return Outlook("working", Reason.STARTING, f"{found.ready}/{replicas} replicas of revision {wanted.hash} are ready")
+
+
+def _surge(view: View, wanted: RevisionStatus, verdict: Verdict) -> Verdict:
+    """The old revision holds the room that the new one waits for."""
+    stable = view.status.stable
+    if verdict.reason is not Reason.UNSCHEDULABLE or stable is None or stable.hash == wanted.hash:
+        return verdict
+    text = verdict.message.partition(" Fix:")[0]
+    return Verdict.of(Reason.INSUFFICIENT_SURGE_CAPACITY, f"{text}; revision {stable.hash} goes on serving")
+
+
+def _verified(view: View, found: servers.Servers, outlook: Outlook) -> tuple[Condition, ...]:
+    kind = ConditionType.ARTIFACT_VERIFIED
+    if outlook.reason is Reason.ARTIFACT_INVALID:
+        return view.condition(view.status.conditions, kind, "False", outlook.reason, outlook.message)
+    if not found.verified and view.spec.replicas > 0:
+        return view.condition(view.status.conditions, kind, "Unknown", Reason.STARTING, "checksums are being compared")
+    if not found.verified:
+        return drop_condition(view.status.conditions, kind)
+    return view.condition(view.status.conditions, kind, "True", Reason.SERVING, "every file has the right checksum")
+
+
+def _finish(
+    view: View, status: ModelDeploymentStatus, outlook: Outlook, *, ready: int, phase: str, newest: int | None = None,
+) -> ModelDeploymentStatus:
+    """What every status has: availability, the summary for kstatus, the phase for people, the timeline."""
+    text = f"{ready} pods answer" if ready else "no pod answers"
+    available = view.condition(status.conditions, ConditionType.AVAILABLE, "True" if ready else "False",
+                               Reason.SERVING if ready else outlook.reason, text)
+    stopped = outlook.reason is Reason.SCALED_TO_ZERO
+    phases = {"done": "Stopped" if stopped else "Serving", "failed": "Failed", "working": phase, "held": "Stopped"}
+    return status.model_copy(update={
+        "observed_generation": view.generation, "phase": phases[outlook.state],
+        "timeline": _timeline(view, status, outlook),
+        "replicas": f"{ready if newest is None else newest}/{view.spec.replicas}",
+        "conditions": list(summarise(available, outlook, view.generation, view.now))})
+
+
+def _timeline(view: View, status: ModelDeploymentStatus, outlook: Outlook) -> list[TimelineEntry]:
+    now = timestamp(view.now)
+    found = note(status.timeline, "created", str(view.facts.resource["metadata"]["creationTimestamp"]))
+    if status.stable or status.next:
+        found = note(note(found, "resolved", now), "started", now)
+    return note(found, "ready", now) if outlook.reason is Reason.SERVING else found
+
+
+def _deletes(view: View, wanted: RevisionStatus | None) -> tuple[Delete, ...]:
+    """Revisions that neither serve nor shall serve, and resolve Jobs that nobody waits for, by the status as it was."""
+    keep = {revision.hash for revision in (view.status.stable, wanted) if revision}
+    children = view.facts.children
+    doomed = [obj for obj in (*children.deployments, *children.config_maps)
+              if objects.label(obj, LABEL_REVISION) and objects.label(obj, LABEL_REVISION) not in keep]
+    doomed += leftovers(view.facts, view.owner, view.spec, view.status)
+    return tuple(Delete(obj["apiVersion"], obj["kind"], objects.name(obj), objects.uid(obj))
+                 for obj in doomed if not objects.deleting(obj))

@@ -1,0 +1,119 @@
+"""How the pods of one revision stand."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from anneal_api.conditions import Reason
+from anneal_api.run import ExitCode
+from anneal_operator.decide import classify, objects
+from anneal_operator.decide.classify import Verdict
+from anneal_operator.decide.facts import Children, Facts, LogRequest, Object
+from anneal_operator.desired.names import LABEL_REVISION
+from anneal_operator.desired.serving import FETCH, SERVER, START_SECONDS
+
+MAX_RESTARTS = 3
+_BROKEN = (Reason.OUT_OF_MEMORY, Reason.ARTIFACT_INVALID, Reason.SERVER_CRASHED, Reason.SERVER_NOT_READY)
+
+
+@dataclass(frozen=True)
+class Servers:
+    """One revision's Deployment and pods."""
+
+    deployment: Object | None
+    pods: tuple[Object, ...]
+
+    @property
+    def ready(self) -> int:
+        """Pods that have completed a prompt."""
+        return int(objects.status(self.deployment).get("readyReplicas") or 0) if self.deployment else 0
+
+    def all_ready(self, wanted: int) -> bool:
+        """Is the Deployment exactly as wanted, by its controller's newest word?"""
+        if self.deployment is None:
+            return False
+        status = objects.status(self.deployment)
+        seen = int(status.get("observedGeneration") or 0) >= int(self.deployment["metadata"].get("generation") or 0)
+        counts = [int(status.get(key) or 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
+        return seen and counts == [wanted] * 3 and self.deployment["spec"].get("replicas") == wanted
+
+    @property
+    def verified(self) -> bool:
+        """Has fetch checked every file in some pod?"""
+        return self.ready > 0 or any(objects.terminated(pod, FETCH).get("exitCode") == 0 for pod in self.pods)
+
+
+def servers(children: Children, revision: str) -> Servers:
+    """Those of one revision."""
+    def mine(obj: Object) -> bool:
+        return objects.label(obj, LABEL_REVISION) == revision
+
+    pods = sorted((p for p in children.pods if mine(p) and not objects.deleting(p)), key=objects.name)
+    return Servers(next((d for d in children.deployments if mine(d)), None), tuple(pods))
+
+
+def log_requests(found: Servers) -> tuple[LogRequest, ...]:
+    """The last words of servers that end again and again."""
+    return tuple(LogRequest(objects.name(pod), container, previous=True) for pod in found.pods
+                 for container in (FETCH, SERVER) if _restarts(pod, container) >= MAX_RESTARTS)
+
+
+def pending(found: Servers) -> tuple[str, ...]:
+    """Pods whose Warning events may explain why they do not start."""
+    return tuple(objects.name(pod) for pod in found.pods if objects.phase(pod) == "Pending")
+
+
+def trouble(found: Servers, facts: Facts, where: str, now: datetime) -> Verdict | None:
+    """The worst that is wrong; None when the servers are simply starting."""
+    verdicts = [verdict for pod in found.pods if not _is_ready(pod) and (verdict := _of_pod(pod, facts, where, now))]
+    if not found.pods and found.deployment and objects.is_true(found.deployment, "ReplicaFailure"):
+        text = str(objects.condition(found.deployment, "ReplicaFailure").get("message", ""))
+        verdicts.append(classify.from_text(text, where) or Verdict.of(Reason.POD_REJECTED, f"{where}: {text}"))
+    return min(verdicts, key=lambda verdict: not broken(verdict), default=None)
+
+
+def broken(verdict: Verdict) -> bool:
+    """Is it of the servers' own making, so that waiting will not help?"""
+    return verdict.terminal or verdict.reason in _BROKEN
+
+
+def _is_ready(pod: Object) -> bool:
+    return objects.is_true(pod, "Ready")
+
+
+def _restarts(pod: Object, container: str) -> int:
+    return int(objects.container_status(pod, container).get("restartCount") or 0)
+
+
+def _last_end(pod: Object, container: str) -> Object:
+    status = objects.container_status(pod, container)
+    found: Object = next((end for state in ("state", "lastState")
+                          if (end := (status.get(state) or {}).get("terminated"))), {})
+    return found
+
+
+def _of_pod(pod: Object, facts: Facts, where: str, now: datetime) -> Verdict | None:
+    fetch = _last_end(pod, FETCH)
+    if fetch.get("exitCode") == ExitCode.MODEL_MISMATCH:
+        text = classify.said(str(fetch.get("message", ""))) or "the files differ from the manifest"
+        return Verdict.of(Reason.ARTIFACT_INVALID, f"{where}: {text}")
+    return (classify.out_of_memory(pod, where) or _crashed(pod, facts, where)
+            or classify.stuck(pod, facts.found.events, where, now) or _slow(pod, where, now))
+
+
+def _crashed(pod: Object, facts: Facts, where: str) -> Verdict | None:
+    for container in (FETCH, SERVER):
+        if _restarts(pod, container) >= MAX_RESTARTS:
+            log = facts.found.logs.get((objects.name(pod), container), "")
+            tail = classify.log_tail(log) or classify.said(str(_last_end(pod, container).get("message", "")))
+            # Without the count: a status that changes with every restart tells nothing more.
+            text = f"{where}, container {container}: ended {MAX_RESTARTS} times or more; last log lines:\n{tail}"
+            return Verdict.of(Reason.SERVER_CRASHED, text)
+    return None
+
+
+def _slow(pod: Object, where: str, now: datetime) -> Verdict | None:
+    since = objects.parse_time(objects.condition(pod, "PodScheduled").get("lastTransitionTime"))
+    if since is None or (now - since).total_seconds() < START_SECONDS:
+        return None
+    text = f"{where}, pod {objects.name(pod)}: has not completed a prompt within {START_SECONDS // 60} minutes"
+    return Verdict.of(Reason.SERVER_NOT_READY, text)

@@ -1,0 +1,152 @@
+"""How one attempt at one stage stands, seen from its Job and its pods."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from anneal_api.conditions import Reason
+from anneal_api.run import Stage, StageResult
+from anneal_operator.decide import classify, objects
+from anneal_operator.decide.classify import Verdict
+from anneal_operator.decide.facts import Object
+from anneal_operator.decide.view import View
+from anneal_operator.desired.run import workspace_name
+from anneal_operator.desired.stage import ANNOTATION_RESOURCES, ENGINE, MAIN, asked
+
+SETTLE = timedelta(seconds=30)
+"""Job and Pod reach us by two watches: how long the end of one waits for the end of the other."""
+MAX_ENGINE_RESTARTS = 3
+
+
+def made_text(stage: Stage, job: str) -> str:
+    """What is said about a Job without pods."""
+    return f"stage {stage}: Job {job} was made"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What there is of an attempt.
+
+    absent: no Job. working: it runs or starts. waiting: something outside keeps it from starting. settling: the Job
+    has ended but its pod's last state is not here yet.
+    outdated: it cannot start, and the spec now asks for other resources.
+    """
+
+    state: Literal["absent", "working", "waiting", "settling", "outdated", "succeeded", "failed"]
+    message: str = ""
+    verdict: Verdict | None = None
+    result: StageResult | None = None
+    pod: Object | None = None
+    job: Object | None = None
+
+    @property
+    def reason(self) -> Reason:
+        """The reason in one word."""
+        return self.verdict.reason if self.verdict else Reason.RUNNING
+
+
+def look(view: View, stage: Stage) -> Sight:
+    """The current attempt at a stage."""
+    job = view.job(stage, view.stage(stage).attempt)
+    if job is None or objects.deleting(job):
+        return Sight("absent")
+    pods = objects.pods_of(view.children.pods, objects.name(job))
+    match objects.job_end(job):
+        case "Complete":
+            return _complete(view, stage, job, pods)
+        case "Failed":
+            return _failed(view, stage, job, pods)
+        case None:
+            return _under_way(view, stage, job, pods)
+
+
+def _complete(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:
+    pod = next((pod for pod in reversed(pods) if objects.phase(pod) == "Succeeded"), None)
+    if pod is None and _fresh(view, job):
+        return Sight("settling", f"stage {stage}: its Job ended; waiting for the pod's result", job=job)
+    result = _result(pod, stage, view.owner.uid) if pod else None
+    if result is None:
+        text = f"stage {stage}, Job {objects.name(job)}: ended with success, but its result cannot be read"
+        return Sight("failed", verdict=Verdict.of(Reason.RESULT_MISSING, text), pod=pod, job=job)
+    return Sight("succeeded", result=result, pod=pod, job=job)
+
+
+def _result(pod: Object, stage: Stage, uid: str) -> StageResult | None:
+    try:
+        result = StageResult.model_validate_json(objects.terminated(pod, MAIN).get("message") or "")
+    except ValueError:
+        return None
+    complete = getattr(result, stage.value) is not None
+    return result if (result.stage, result.uid) == (stage, uid) and complete else None
+
+
+def _fresh(view: View, job: Object) -> bool:
+    end = objects.job_end_time(job)
+    return end is not None and view.now - end < SETTLE
+
+
+def _failed(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:
+    pod = next((p for p in reversed(pods) if objects.phase(p) == "Failed" and not objects.disrupted(p, MAIN)), None)
+    if pod is None and _fresh(view, job):
+        return Sight("settling", f"stage {stage}: its Job failed; waiting for the pod's last state", job=job)
+    if pod is None:
+        said = objects.condition(job, "Failed").get("message", "")
+        verdict = Verdict.of(Reason.CRASHED, f"stage {stage}, Job {objects.name(job)}: {said}; its pod is gone")
+    else:
+        verdict = classify.ended_badly(pod, MAIN, f"stage {stage}", _log(view, pod, MAIN))
+    return Sight("failed", verdict=verdict, pod=pod, job=job)
+
+
+def _log(view: View, pod: Object, container: str) -> str:
+    return view.facts.found.logs.get((objects.name(pod), container), "")
+
+
+def _under_way(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:
+    live = [pod for pod in pods if not objects.ended(pod)]
+    if not live:
+        return _without_pod(view, stage, job, pods)
+    pod = live[-1]
+    if broken := _broken(view, stage, pod):
+        return Sight("failed", verdict=broken, pod=pod, job=job)
+    if objects.phase(pod) == "Running":
+        return Sight("working", f"stage {stage}: pod {objects.name(pod)} is running", pod=pod, job=job)
+    verdict = _why_pending(view, stage, pod)
+    return _held_up(view, stage, job, verdict, pod) if verdict else Sight(
+        "working", f"stage {stage}: pod {objects.name(pod)} is starting", pod=pod, job=job)
+
+
+def _without_pod(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:
+    if pods and objects.disrupted(pods[-1], MAIN):
+        text = f"stage {stage}: pod {objects.name(pods[-1])} was evicted or preempted; its Job makes another"
+        return Sight("waiting", verdict=Verdict.of(Reason.PREEMPTED, text), job=job)
+    verdict = classify.no_pod(job, view.facts.found.events, f"stage {stage}, Job {objects.name(job)}")
+    return _held_up(view, stage, job, verdict) if verdict else Sight(
+        "working", made_text(stage, objects.name(job)), job=job)
+
+
+def _held_up(view: View, stage: Stage, job: Object, verdict: Verdict, pod: Object | None = None) -> Sight:
+    if verdict.terminal:
+        return Sight("failed", verdict=verdict, pod=pod, job=job)
+    wanted = (job["metadata"].get("annotations") or {}).get(ANNOTATION_RESOURCES)
+    return Sight("waiting" if wanted == asked(view.spec, stage) else "outdated", verdict=verdict, pod=pod, job=job)
+
+
+def _why_pending(view: View, stage: Stage, pod: Object) -> Verdict | None:
+    events = view.facts.found.events
+    found = classify.stuck(pod, events, f"stage {stage}", view.now)
+    claim = objects.named(view.children.claims, workspace_name(view.owner, view.run.id))
+    if found and found.reason is Reason.VOLUME_NOT_READY and claim:
+        return classify.pending_claim(claim, events) or found
+    return found
+
+
+def _broken(view: View, stage: Stage, pod: Object) -> Verdict | None:
+    """A sidecar that dies is started again for ever, so its pod never fails by itself."""
+    engine = objects.container_status(pod, ENGINE)
+    if killed := classify.out_of_memory(pod, f"stage {stage}"):
+        return killed
+    if int(engine.get("restartCount", 0)) < MAX_ENGINE_RESTARTS:
+        return None
+    tail = classify.log_tail(_log(view, pod, ENGINE)) or "there is no log to read"
+    text = f"stage {stage}, container {ENGINE}: ended {engine['restartCount']} times; last log lines:\n{tail}"
+    return Verdict.of(Reason.SERVER_CRASHED, text)

@@ -1,0 +1,19 @@
+"""Kubernetes quantities as numbers."""
+
+from decimal import Decimal
+
+_FACTORS = {
+    "m": Decimal("0.001"), "k": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9), "T": Decimal(10**12),
+    "Ki": Decimal(2**10), "Mi": Decimal(2**20), "Gi": Decimal(2**30), "Ti": Decimal(2**40),
+}
+
+
+def number(quantity: str) -> Decimal:
+    """The value of a `Quantity`: cores, bytes or a count."""
+    digits = quantity.rstrip("mkMGTi")
+    return Decimal(digits) * _FACTORS.get(quantity[len(digits):], Decimal(1))
+
+
+def cores(quantity: str) -> int:
+    """Whole CPU cores, at least one: how many threads are worth starting."""
+    return max(1, int(number(quantity)))
