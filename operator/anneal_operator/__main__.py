@@ -46,11 +46,7 @@ def main(arguments: list[str]) -> int:
 def _operate(settings: Settings) -> int:
     from anneal_operator.controllers import brains, process  # the parent stays small without them
 
-    try:
-        asyncio.run(process.main(settings, brains.brains(settings.pods)))
-    except Exception:
-        log.exception("the operator process cannot go on")
-        return 1
+    asyncio.run(process.main(settings, brains.brains(settings.pods)))
     return 0
 
 

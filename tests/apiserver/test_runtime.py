@@ -1,16 +1,17 @@
 """What the runtime promises, on a real API server: one writer, no wasted request, nothing left on a resource."""
 
 import asyncio
+import itertools
 import signal
 import time
 
 import aiohttp
-import aiohttp.web
 import pytest
+from aiohttp import web
 
 from tests.apiserver.conftest import LittleOperator, Place, phase_is
 from tests.rig.api import Object
-from tests.rig.proxy import FaultProxy, refusal
+from tests.rig.proxy import FaultProxy, Write, refusal
 
 pytestmark = pytest.mark.apiserver
 
@@ -192,12 +193,49 @@ async def test_cut_watches_are_opened_again(place: Place) -> None:
     await place.settled("FineTuneJob", "by-the-next-watch")
 
 
+async def test_a_watch_that_expires_is_started_again(place: Place) -> None:
+    proxy = await place.proxy()
+    place.operator(proxy, "pod-a", **NO_RESYNC)
+    await place.create("FineTuneJob", "first")
+    await place.settled("FineTuneJob", "first")
+    proxy.fail_watches("finetunejobs", 410, "Expired")
+    await place.create("FineTuneJob", "second")
+    await place.settled("FineTuneJob", "second")
+
+
+async def test_a_watch_that_breaks_ends_the_process_for_the_parent_to_start_it_anew(place: Place) -> None:
+    """Kopf gives such a watch up; a process that stayed would be deaf."""
+    proxy = await place.proxy()
+    operator = place.operator(proxy, "pod-a", **NO_RESYNC)
+    await place.create("FineTuneJob", "first")
+    await place.settled("FineTuneJob", "first")
+    proxy.fail_watches("finetunejobs", 500, "InternalError")
+    assert operator.process is not None
+    assert await asyncio.to_thread(operator.process.wait, 60) == 1
+    assert "the operator process cannot go on" in operator.text()
+
+
+async def test_refused_and_failing_writes_end_where_an_undisturbed_run_ends(place: Place) -> None:
+    """Every second write is answered 503, 429 with a pause, 409 or 500 before it reaches the API server."""
+    proxy = await place.proxy()
+    codes = itertools.cycle([503, 429, 409, 500])
+
+    async def refuse(write: Write) -> web.StreamResponse | None:
+        return refusal(next(codes), headers={"Retry-After": "1"}) if write.number % 2 else None
+
+    proxy.before.append(refuse)
+    place.operator(proxy, "pod-a", **NO_RESYNC)
+    await place.create("FineTuneJob", "support")
+    await place.settled("FineTuneJob", "support")
+    assert len(await place.api.list("ConfigMap", place.namespace, "app.kubernetes.io/managed-by=anneal")) == 1
+
+
 async def test_an_operator_waits_for_its_kinds(place: Place) -> None:
     """Kopf never watches a kind that was missing when it started, so nothing else may begin before they are there."""
     proxy = await place.proxy()
     missing = asyncio.Event()
 
-    async def hide(request: aiohttp.web.Request) -> aiohttp.web.StreamResponse | None:
+    async def hide(request: web.Request) -> web.StreamResponse | None:
         if "/finetunejobs" in request.path and not missing.is_set():
             return refusal(404, "NotFound")
         return None

@@ -6,7 +6,7 @@ import json
 import ssl
 import tempfile
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,18 @@ class Api:
         assert self._session
         return self._session.request(method, self.url + path, **kwargs)
 
+    @asynccontextmanager
+    async def stream(self, path: str, **kwargs: Any) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        """A GET whose answer does not end by itself."""
+        async with self.request("GET", path, **kwargs) as answer:
+            connection = answer.connection
+            try:
+                yield answer
+            finally:
+                # TLS takes its time to close in order, longer than the loop of a short test lasts.
+                if connection and connection.transport:
+                    connection.transport.abort()
+
     async def call(
         self,
         method: str,
@@ -154,15 +166,9 @@ class Api:
     async def watch(self, path: str, version: str = "", **params: str) -> AsyncGenerator[Object, None]:
         """Watch events of a collection, until the server ends the stream."""
         query = {"watch": "true", "resourceVersion": version, **params}
-        async with self.request("GET", path, params=query) as answer:
-            connection = answer.connection
-            try:
-                async for line in answer.content:
-                    yield json.loads(line)
-            finally:
-                # TLS takes its time to close in order, longer than the loop of a short test lasts.
-                if connection and connection.transport:
-                    connection.transport.abort()
+        async with self.stream(path, params=query) as answer:
+            async for line in answer.content:
+                yield json.loads(line)
 
     async def until(self, kind: str, namespace: str, name: str, true: Any, timeout: float = 30) -> Object:
         """The object once `true(object)` holds; `object` is {} while it does not exist. Follows a watch, never sleeps.

@@ -187,7 +187,7 @@ class FaultProxy:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         try:
             headers = {k: v for k, v in request.headers.items() if k not in DROPPED and k != "Authorization"}
-            async with self.api.request("GET", request.path_qs, headers=headers) as answer:
+            async with self.api.stream(request.path_qs, headers=headers) as answer:
                 response.set_status(answer.status)
                 await response.prepare(request)
                 plural = request.path.rsplit("/", 1)[-1]

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from functools import partial
 
 import kopf
 
@@ -26,12 +27,19 @@ from anneal_operator.kube.kinds import RESOURCES
 from anneal_operator.kube.lease import Lease
 from anneal_operator.settings import Settings
 
+EXIT_FAILED = 1
 EXIT_LEASE_LOST = 75
 GRACE_SECONDS = 8.0
 """Time for passes under way when the process ends."""
+KOPF_SECONDS = 7.0
+"""Kopf waits 5 s for its own tasks. After a watch has failed, its other watches may wait for ever for a new login."""
 POLL_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
+
+
+class KopfHangsError(Exception):
+    """Kopf is ending and does not come to its end."""
 
 
 class Operator:
@@ -71,19 +79,37 @@ class Operator:
         self._lease.start()
         while not await asyncio.to_thread(self._lease.wait, 0.5):
             pass
-        await self._intake.resync(first=True)
+        await self._fill_store()
+
+    async def _fill_store(self) -> None:
+        while True:
+            try:
+                return await self._intake.resync(first=True)
+            except KubeError as error:
+                log.warning("the cluster cannot be read, waiting: %s", error)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def _work(self, stop: asyncio.Event) -> None:
         self._queue.start(self._settings.workers, self._reconciler.handle)
         log.info("reconciling")
         try:
             async with _background(self._intake.run(self._settings.resync_seconds)):
-                namespaces = self._settings.watch_namespaces
-                await kopf.operator(
-                    registry=registration.registry(self._intake, stop), settings=registration.settings(),
-                    standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop)
+                await self._watch(stop)
         finally:
             await self._queue.stop(GRACE_SECONDS)
+
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Run Kopf until it ends; it sets `stop` when it begins to."""
+        namespaces = self._settings.watch_namespaces
+        running = asyncio.create_task(kopf.operator(
+            registry=registration.registry(self._intake, stop), settings=registration.settings(),
+            standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop))
+        async with _background(stop.wait()) as stopping:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({running}, timeout=KOPF_SECONDS)
+        if not running.done():
+            raise KopfHangsError("Kopf gave up a watch and does not end; its log says why")
+        await running
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, None]) -> None:
@@ -128,19 +154,19 @@ async def _measure_lag(metrics: Metrics) -> None:
         metrics.loop_lag.set(max(0.0, loop.time() - began - 1.0))
 
 
-def _end_now() -> None:
-    """Another operator writes now; nothing that this process could still finish would be right."""
+def _end_now(code: int) -> None:
+    """End without waiting for anything."""
     logging.shutdown()
-    os._exit(EXIT_LEASE_LOST)
+    os._exit(code)
 
 
 def _lease(settings: Settings) -> Lease:
     store = lease_store.ApiLeaseStore(lease_store.load_configuration(), settings.namespace)
-    return Lease(store, settings.identity, settings.lease_seconds, _end_now)
+    return Lease(store, settings.identity, settings.lease_seconds, partial(_end_now, EXIT_LEASE_LOST))
 
 
 async def main(settings: Settings, brains: Mapping[str, Brain]) -> None:
-    """Run the operator until SIGTERM."""
+    """Run the operator until SIGTERM. Does not return when it cannot go on, but ends the process."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -149,6 +175,9 @@ async def main(settings: Settings, brains: Mapping[str, Brain]) -> None:
     client = AioKubeClient(await load_configuration(), lease.may_write, metrics.request)
     try:
         await Operator(settings, brains, client, lease, metrics).run(stop)
-    finally:
+    except Exception:
+        log.exception("the operator process cannot go on")
         await asyncio.to_thread(lease.stop)
-        await client.close()
+        _end_now(EXIT_FAILED)  # returning would wait for tasks of Kopf's that never end
+    await asyncio.to_thread(lease.stop)
+    await client.close()
