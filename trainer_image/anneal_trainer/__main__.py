@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from pydantic import ValidationError
 
@@ -47,8 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         run = _read_run(arguments.run)
         uid = run.uid
         summary = _stage(stage)(run, places)
-        details: dict[str, Any] = {"runHash": summary.run_hash} if isinstance(summary, PrepareSummary) else {}
-        report(StageResult.model_validate({"stage": stage, "uid": uid, stage.value: summary}), places, details)
+        report(StageResult.model_validate({"stage": stage, "uid": uid, stage.value: summary}), places)
     except BaseException as error:
         return _failed(error, stage, uid, places)
     log.info("%s is done", stage)
@@ -117,7 +116,7 @@ def _failed(error: BaseException, stage: Stage, uid: str, places: Places) -> int
     code = int(known.exit_code) if known else CRASHED
     result = StageResult(stage=stage, uid=uid, exit_code=code, message=message[:2048])
     try:
-        report(result, places, {})
+        report(result, places)
     except OSError:  # the volume may be what failed; the summary does not need it
         report_summary(result, places)
     return code

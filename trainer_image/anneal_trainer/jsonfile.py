@@ -127,8 +127,7 @@ def _read_array(path: Path) -> Iterator[tuple[int, Any]]:
         raise BadData(f"{path.name} {error}") from None
     if not isinstance(value, list):
         raise BadData(
-            f"{path.name} holds one {type_name(value)}, not an array of rows. Fix: put [ ] around it, or name it "
-            f".jsonl."
+            f"{path.name} is {type_name(value)}, not an array of rows. Fix: put [ ] around it, or name it .jsonl."
         )
     yield from enumerate(value, start=1)
 
@@ -157,7 +156,7 @@ def parse(data: bytes) -> Any:
     except _Refused:
         raise
     except ValueError as error:  # an integer of thousands of digits
-        raise _Refused(f"is not valid JSON: {error}") from None
+        raise _Refused(f"is not valid JSON: {error}. Fix: write it as text.") from None
     return value
 
 

@@ -1,6 +1,6 @@
 """Renders a chat template that nobody has vetted: in Jinja's sandbox, in a process with limits of its own.
 
-Run as `python -m anneal_trainer.render_worker`. The first line on stdin is {"template", "tokens", "today"}; each
+Run by template.py as a script. The first line on stdin is {"template", "tokens", "today"}; each
 further line is a list of [messages, add_generation_prompt] pairs, answered by {"texts": [...]} or {"error": "..."}.
 It imports little, because the memory limit counts what it imports.
 """
@@ -19,7 +19,7 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-CPU_SECONDS_PER_ROW = 5
+CPU_SECONDS_PER_ROW = 2
 MEMORY_BYTES = 512 << 20
 MAX_TEXT = 8 << 20
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from typing import Any
 
 from anneal_api.run import MAX_TERMINATION_BYTES, PrepareSummary, RunSpec, Stage, StageResult, TrainSummary
 from anneal_trainer.errors import StorageUnavailable
@@ -13,10 +12,9 @@ log = logging.getLogger(__name__)
 RESULT_FILE = "result.json"
 
 
-def report(result: StageResult, places: Places, details: dict[str, Any]) -> None:
-    """Store the result with its details, then the summary that the operator reads."""
-    document = result.to_wire() | ({"details": details} if details else {})
-    write_atomic(places.stage(result.stage) / RESULT_FILE, (json.dumps(document, indent=2) + "\n").encode())
+def report(result: StageResult, places: Places) -> None:
+    """Store the result, then give the operator its summary."""
+    write_atomic(places.stage(result.stage) / RESULT_FILE, (json.dumps(result.to_wire(), indent=2) + "\n").encode())
     report_summary(result, places)
 
 
@@ -30,16 +28,15 @@ def report_summary(result: StageResult, places: Places) -> None:
 
 def summary_bytes(result: StageResult) -> bytes:
     """The result as JSON of at most MAX_TERMINATION_BYTES; only `message` can be long, so only it is cut."""
-    data = json.dumps(result.to_wire(), ensure_ascii=False, separators=(",", ":")).encode()
-    message = result.message
-    while len(data) > MAX_TERMINATION_BYTES and message:
-        message = message[: len(message) * 3 // 4]
-        data = (
-            result.model_copy(update={"message": f"{message} ..."})
-            .model_dump_json(by_alias=True, exclude_none=True)
-            .encode()
-        )
+    kept = result.message
+    while len(data := _compact(result)) > MAX_TERMINATION_BYTES and kept:
+        kept = kept[: len(kept) * 3 // 4]
+        result = result.model_copy(update={"message": f"{kept} ..."})
     return data
+
+
+def _compact(result: StageResult) -> bytes:
+    return json.dumps(result.to_wire(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def prepared(run: RunSpec, places: Places) -> PrepareSummary:

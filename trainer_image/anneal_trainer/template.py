@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
 MAX_TEMPLATE_BYTES = 256 << 10
+WORKER = Path(__file__).with_name("render_worker.py")
+"""Run by path and with -P: it needs nothing of ours, so the template gets nothing of ours."""
 
 # For base models without a template: only tokens that the model already has, so nothing untrained is asked of it.
 BUILTIN = """\
@@ -101,7 +103,7 @@ class Renderer:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "anneal_trainer.render_worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-P", str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         try:
             self._ask(self._start)
