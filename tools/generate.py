@@ -10,8 +10,14 @@ from anneal_localcluster.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[1]
 # Folders that hold generated files only: a file that nothing writes any more is stale too.
-OWNED = ("manifests/crds", "manifests/rbac", "manifests/operator", "charts/anneal/templates/crds", "docs/reference",
-         "tests/golden/chart")
+OWNED = (
+    "manifests/crds",
+    "manifests/rbac",
+    "manifests/operator",
+    "charts/anneal/templates/crds",
+    "docs/reference",
+    "tests/golden/chart",
+)
 
 
 def writers() -> tuple[Callable[[], dict[str, str]], ...]:

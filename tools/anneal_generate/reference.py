@@ -13,8 +13,12 @@ from anneal_generate.text import markdown_file, table
 from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.store import Store
 
-BOUNDS = (("minimum", "maximum", ""), ("minLength", "maxLength", " characters"), ("minItems", "maxItems", " entries"),
-          ("minProperties", "maxProperties", " entries"))
+BOUNDS = (
+    ("minimum", "maximum", ""),
+    ("minLength", "maxLength", " characters"),
+    ("minItems", "maxItems", " entries"),
+    ("minProperties", "maxProperties", " entries"),
+)
 
 
 def files() -> dict[str, str]:
