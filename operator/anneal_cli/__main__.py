@@ -7,18 +7,41 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from anneal_cli import completing
 from anneal_cli.cluster import Cluster
-from anneal_cli.errors import FAILED, INTERRUPTED, CliError
+from anneal_cli.errors import FAILED, INTERRUPTED, OK, CliError
 from anneal_cli.session import Session
 
-VERBS = ("status", "list", "logs", "chat", "events", "explain", "retry", "suspend", "resume", "version")
+VERBS = ("status", "list", "logs", "chat", "events", "explain", "retry", "suspend", "resume", "doctor", "version",
+         "completion")
+COMPLETE = "__complete"
+COMMON = (
+    (("-n", "--namespace"), "NAME", "namespace; default: the context's own"),
+    (("--context",), "NAME", "kubeconfig context; default: the current one"),
+    (("--kubeconfig",), "FILE", "kubeconfig file; default: $KUBECONFIG or ~/.kube/config"),
+)
 EPILOG = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 124 timeout, 130 interrupted. As a plugin: kubectl anneal VERB."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `anneal` and `kubectl-anneal`."""
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == [COMPLETE]:
+        return _complete(words[1:])
+    args = parser().parse_args(words)
     return run(args, Session(lambda: connect(args)))
+
+
+def _complete(words: list[str]) -> int:
+    """What the scripts of `completion` call. Not a verb: half a command line is no command line."""
+    common = argparse.ArgumentParser(add_help=False)
+    _add_common(common, default=None)
+    # The last word is still being typed: an empty one keeps the parser happy after `-n`.
+    known, _ = common.parse_known_args([*words[:-1], ""])
+    session = Session(lambda: connect(known))
+    for candidate in completing.candidates(parser(), words, session):
+        session.say(candidate)
+    return OK
 
 
 def run(args: argparse.Namespace, session: Session) -> int:
@@ -51,22 +74,23 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     root = argparse.ArgumentParser(prog=_program(), description="Fine-tune and serve language models on Kubernetes.",
                                    epilog=EPILOG)
+    _add_common(root, default=None)
     verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
     for name in VERBS:
         module = importlib.import_module(f"anneal_cli.verbs.{name}")
         verb = verbs.add_parser(name, help=module.HELP, description=module.HELP, epilog=module.EPILOG)
-        _add_common(verb)
+        # A default of a verb would overwrite what stands in front of it: `anneal -n team status`.
+        _add_common(verb, default=argparse.SUPPRESS)
         module.configure(verb)
         runner: Callable[[argparse.Namespace, Session], int] = module.run
         verb.set_defaults(run=runner)
     return root
 
 
-def _add_common(verb: argparse.ArgumentParser) -> None:
-    common = verb.add_argument_group("cluster")
-    common.add_argument("-n", "--namespace", metavar="NAME", help="namespace; default: the context's own")
-    common.add_argument("--context", metavar="NAME", help="kubeconfig context; default: the current one")
-    common.add_argument("--kubeconfig", metavar="FILE", help="kubeconfig file; default: $KUBECONFIG or ~/.kube/config")
+def _add_common(parser: argparse.ArgumentParser, default: str | None) -> None:
+    common = parser.add_argument_group("cluster")
+    for names, metavar, text in COMMON:
+        common.add_argument(*names, metavar=metavar, default=default, help=text)
 
 
 def _program() -> str:

@@ -49,6 +49,9 @@ class Cluster(Protocol):
     def watch(self, collection: Collection, params: Params, version: str) -> Iterator[Change]:
         """Changes after `version`, until the server ends the watch. Expired: list again."""
 
+    def create(self, collection: Collection, body: Object) -> Object:
+        """POST, outside of namespaces: reviews of what the caller may do."""
+
     def patch(self, collection: Collection, name: str, body: Object) -> Object:
         """JSON merge patch of one object."""
 

@@ -38,6 +38,10 @@ EVENTS = Collection("api/v1", "events")
 NAMESPACES = Collection("api/v1", "namespaces")
 NODES = Collection("api/v1", "nodes")
 CRDS = Collection("apis/apiextensions.k8s.io/v1", "customresourcedefinitions")
+DEPLOYMENTS = Collection("apis/apps/v1", "deployments")
+CLAIMS = Collection("api/v1", "persistentvolumeclaims")
+STORAGE_CLASSES = Collection("apis/storage.k8s.io/v1", "storageclasses")
+ACCESS_REVIEWS = Collection("apis/authorization.k8s.io/v1", "selfsubjectaccessreviews")
 FINE_TUNE_JOB = Kind(finetunejob.KIND, finetunejob.SINGULAR, finetunejob.SHORT_NAMES[0],
                      Collection(f"apis/{API_VERSION}", finetunejob.PLURAL))
 MODEL_DEPLOYMENT = Kind(modeldeployment.KIND, modeldeployment.SINGULAR, modeldeployment.SHORT_NAMES[0],

@@ -26,7 +26,7 @@ READ_SECONDS = 30.0
 WATCH_SECONDS = 240
 SILENT_SECONDS = WATCH_SECONDS + 30.0
 IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-MERGE_PATCH = "application/merge-patch+json"
+CONTENT = {"PATCH": {"Content-Type": "application/merge-patch+json"}, "POST": {"Content-Type": "application/json"}}
 # The client has types for some of its functions only.
 config: Any = kubernetes.config
 forwarding: Any = ws_client
@@ -70,9 +70,15 @@ class KubeCluster:
                 raise Expired(f"The watch of {collection.plural} ended: {event['object'].get('message', '')}")
             yield Change(event["type"], event["object"])
 
+    def create(self, collection: Collection, body: Object) -> Object:
+        """POST."""
+        created: Object = self._json("create", collection, collection.path(None), body=body, method="POST")
+        return created
+
     def patch(self, collection: Collection, name: str, body: Object) -> Object:
         """JSON merge patch."""
-        patched: Object = self._json("patch", collection, collection.path(self.namespace, name), body=body)
+        path = collection.path(self.namespace, name)
+        patched: Object = self._json("patch", collection, path, body=body, method="PATCH")
         return patched
 
     def log(self, pod: str, params: Params) -> Iterator[str]:
@@ -99,15 +105,15 @@ class KubeCluster:
         return self._json("get", Collection("", path), path)
 
     def _json(self, verb: str, collection: Collection, path: str, params: Params | None = None,
-              body: Object | None = None) -> Any:
+              body: Object | None = None, method: str = "GET") -> Any:
         with _plain_errors(verb, collection, self):
-            response = self._request(path, params or {}, body, READ_SECONDS)
+            response = self._request(path, params or {}, READ_SECONDS, method, body)
             _check(response)
             return json.loads(response.data)
 
     def _lines(self, verb: str, collection: Collection, path: str, params: Params) -> Iterator[bytes]:
         with _plain_errors(verb, collection, self):
-            response = self._request(path, params, None, SILENT_SECONDS)
+            response = self._request(path, params, SILENT_SECONDS)
             _check(response)
             rest = b""
             for chunk in response.stream(65536, decode_content=True):
@@ -116,9 +122,10 @@ class KubeCluster:
             if rest:
                 yield rest
 
-    def _request(self, path: str, params: Params, body: Object | None, seconds: float) -> Any:
-        headers = {"Accept": "application/json, */*"} | ({"Content-Type": MERGE_PATCH} if body is not None else {})
-        method, url, headers = self._serialize("GET" if body is None else "PATCH", path, headers)
+    def _request(self, path: str, params: Params, seconds: float, method: str = "GET",
+                 body: Object | None = None) -> Any:
+        wanted = {"Accept": "application/json, */*", **CONTENT.get(method, {})}
+        method, url, headers = self._serialize(method, path, wanted)
         query = f"?{urlencode(params)}" if params else ""
         answer = self._client.rest_client.request(
             method, url + query, headers=headers, body=body, _request_timeout=(CONNECT_SECONDS, seconds))

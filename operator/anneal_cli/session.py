@@ -52,9 +52,10 @@ class Session:
         """A plain line on stderr, for people only."""
         self.notes.print(text, style=style, markup=False, soft_wrap=True)
 
-    def print_json(self, value: Any) -> None:
-        """JSON for programs: never wrapped or coloured."""
-        self.out.file.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    def print_json(self, value: Any, indent: int | None = 2) -> None:
+        """JSON for programs: never wrapped or coloured; on one line without an indent."""
+        self.out.file.write(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+        self.out.file.flush()
 
     def all(self, kinds: tuple[Kind, ...] = KINDS, *, everywhere: bool = False) -> list[Resource]:
         """All resources of these kinds."""

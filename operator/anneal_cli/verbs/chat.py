@@ -1,7 +1,6 @@
 """`anneal chat`: ask a served model, side by side with its base on request."""
 
 import argparse
-import json
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -129,7 +128,7 @@ class Chat:
     def _show(self, prompt: str) -> None:
         if self._args.output == "json":
             answers = {"base" if s.model == BASE_MODEL_NAME else "tuned": s.answer for s in self._speakers}
-            self._session.out.file.write(json.dumps({"prompt": prompt, **answers}, ensure_ascii=False) + "\n")
+            self._session.print_json({"prompt": prompt, **answers}, None)
             return
         if len(self._args.prompt or []) > 1 or len(self._speakers) > 1:
             self._session.say(f"> {prompt}")

@@ -1,7 +1,6 @@
 """`anneal status`: where a run or a deployment stands; with -w until it is ready or has failed."""
 
 import argparse
-import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -61,7 +60,7 @@ def _as_list(resources: list[Resource]) -> dict[str, object]:
 def _follow(args: argparse.Namespace, session: Session, resources: list[Resource]) -> int:
     known = {r.uid: r for r in resources}
     if args.output == "json":
-        return _until_final(args, session, known, lambda r: session.out.file.write(json.dumps(r.raw) + "\n"))
+        return _until_final(args, session, known, lambda r: session.print_json(r.raw, None))
     if session.out.is_terminal:
         return _follow_live(args, session, known)
     said: dict[str, str] = {}

@@ -12,6 +12,8 @@ from anneal_cli.kinds import Collection
 from anneal_cli.resource import Object
 
 PLURALS = {"FineTuneJob": "finetunejobs", "ModelDeployment": "modeldeployments", "Pod": "pods", "Event": "events",
+           "Deployment": "deployments", "PersistentVolumeClaim": "persistentvolumeclaims",
+           "StorageClass": "storageclasses",
            "CustomResourceDefinition": "customresourcedefinitions", "Namespace": "namespaces", "Node": "nodes"}
 Script = list[Change] | CliError
 
@@ -33,6 +35,8 @@ class FakeCluster:
         self.documents: dict[str, Any] = {"/version": {"gitVersion": "v1.37.2"}}
         self.failures: dict[str, CliError] = {}
         """By plural: what every LIST of it raises."""
+        self.forbidden: set[tuple[str, str]] = set()
+        """Verb and resource that an access review denies."""
         self.address: tuple[str, int] | None = None
         self.get_pod: Callable[[], Object] | None = None
         """What the next GET of a pod answers, where it differs from the LIST."""
@@ -77,6 +81,11 @@ class FakeCluster:
             if change.type != "BOOKMARK":
                 self.put(change.object)
             yield change
+
+    def create(self, collection: Collection, body: Object) -> Object:
+        attributes = body["spec"]["resourceAttributes"]
+        allowed = (attributes["verb"], attributes["resource"]) not in self.forbidden
+        return {**body, "status": {"allowed": allowed}}
 
     def patch(self, collection: Collection, name: str, body: Object) -> Object:
         self.patches.append((collection.plural, name, body))
