@@ -30,7 +30,7 @@ def test_every_make_target_is_documented() -> None:
 
 def test_locks_name_no_registry() -> None:
     for lock in (ROOT / "requirements").glob("*.txt"):
-        assert "http" not in lock.read_text(), f"{lock.name} names a registry host"
+        assert "://" not in lock.read_text(), f"{lock.name} names a registry host"
 
 
 def test_no_large_file_is_tracked() -> None:
