@@ -228,7 +228,7 @@ class FineTuneJobSpec(Document):
     output: Output
     """Where the artifact goes."""
     resources: Resources = Resources()
-    """Resources of the train pod and of the engine in the evaluate pod."""
+    """Resources of the train pod, and of the evaluate pod with its engine as a whole."""
     scheduling: Scheduling = Scheduling()
     """Where the pods may run."""
     workspace: Workspace = Workspace()

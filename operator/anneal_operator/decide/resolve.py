@@ -17,6 +17,8 @@ from anneal_operator.desired.names import LABEL_STAGE
 from anneal_operator.desired.owner import Owner
 from anneal_operator.settings import PodSettings
 
+INVALID = (ExitCode.MODEL_MISMATCH, ExitCode.MODEL_NOT_FOUND, ExitCode.BAD_CONFIG)
+"""Exit codes of resolve and fetch that say: this folder is not what was asked for, and will not become so."""
 RETRY = timedelta(seconds=30)
 SETTLE = timedelta(seconds=30)
 
@@ -109,7 +111,7 @@ def _outcome(facts: Facts, pod: Object | None, where: str) -> tuple[ArtifactStat
         result = ResolveResult()
     if end.get("exitCode") == ExitCode.OK and result.artifact:
         return result.artifact, Verdict(Reason.STARTING, "", terminal=False)
-    if end.get("exitCode") == ExitCode.MODEL_MISMATCH:
+    if result.message and end.get("exitCode") in (ExitCode.OK, *INVALID):
         return None, Verdict.of(Reason.ARTIFACT_INVALID, f"{where}: {result.message}")
     log = facts.found.logs.get((objects.name(pod), serving.RESOLVE), "")
     return None, classify.ended_badly(pod, serving.RESOLVE, where, log)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from anneal_api.conditions import Reason
-from anneal_api.run import ExitCode
 from anneal_operator.decide import classify, objects
 from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.facts import Children, Facts, LogRequest, Object
+from anneal_operator.decide.resolve import INVALID
 from anneal_operator.desired.names import LABEL_REVISION
 from anneal_operator.desired.serving import FETCH, SERVER, START_SECONDS
 
@@ -93,7 +93,7 @@ def _last_end(pod: Object, container: str) -> Object:
 
 def _of_pod(pod: Object, facts: Facts, where: str, now: datetime) -> Verdict | None:
     fetch = _last_end(pod, FETCH)
-    if fetch.get("exitCode") == ExitCode.MODEL_MISMATCH:
+    if fetch.get("exitCode") in INVALID:
         text = classify.said(str(fetch.get("message", ""))) or "the files differ from the manifest"
         return Verdict.of(Reason.ARTIFACT_INVALID, f"{where}: {text}")
     return (classify.out_of_memory(pod, where) or _crashed(pod, facts, where)

@@ -16,4 +16,10 @@ def number(quantity: str) -> Decimal:
 
 def cores(quantity: str) -> int:
     """Whole CPU cores, at least one: how many threads are worth starting."""
-    return max(1, int(number(quantity)))
+    return max(1, round(number(quantity)))
+
+
+def less(quantity: str, part: str, unit: str) -> str:
+    """A quantity without a part of it, in whole units; all of it where the part would be more than half."""
+    whole, taken = number(quantity), number(part)
+    return quantity if taken * 2 > whole else f"{int((whole - taken) / _FACTORS[unit])}{unit}"

@@ -12,7 +12,7 @@ from anneal_api.uri import parse_claim
 from anneal_operator.desired import pod
 from anneal_operator.desired.owner import Owner
 from anneal_operator.desired.pod import Mount
-from anneal_operator.desired.quantity import cores, number
+from anneal_operator.desired.quantity import cores, less, number
 from anneal_operator.desired.run import RUN_KEY, config_map_name, workspace_name
 from anneal_operator.settings import PodSettings
 
@@ -33,7 +33,8 @@ SMALL = {
     Stage.EVALUATE: Resources(cpu="100m", memory="512Mi"),
     Stage.PUBLISH: Resources(cpu="500m", memory="1Gi"),
 }
-"""Stages whose own work is small; train gets spec.resources, and so does the engine beside evaluate."""
+"""Stages whose own work is small. Train gets spec.resources, and evaluate with its engine no more than that: where
+train found room, evaluate must find it too."""
 
 GRACE_SECONDS = {Stage.TRAIN: 120}
 """Train saves a checkpoint when it is told to stop."""
@@ -49,6 +50,13 @@ def job_name(owner: Owner, stage: Stage, attempt: int) -> str:
 def resources_of(spec: FineTuneJobSpec, stage: Stage) -> Resources:
     """Resources of the stage's main container."""
     return SMALL.get(stage, spec.resources)
+
+
+def engine_resources(spec: FineTuneJobSpec) -> Resources:
+    """What the evaluator leaves to the engine beside it."""
+    wanted, evaluator = spec.resources, SMALL[Stage.EVALUATE]
+    return wanted.model_copy(update={"cpu": less(wanted.cpu, evaluator.cpu, "m"),
+                                     "memory": less(wanted.memory, evaluator.memory, "Mi")})
 
 
 def asked(spec: FineTuneJobSpec, stage: Stage) -> str:
@@ -79,7 +87,7 @@ def _prompts(spec: FineTuneJobSpec) -> list[tuple[str, bool]]:
 
 def serve_spec(spec: FineTuneJobSpec) -> ServeSpec:
     """What the engine beside evaluate serves: the candidate and its base, from where the run has them."""
-    place = parse_claim(spec.model.uri)
+    place, resources = parse_claim(spec.model.uri), engine_resources(spec)
     base = ServeModel(name=BASE_MODEL, path=place.mounted if place else PREFETCHED_MODEL)
     tuned = ServeModel(name=TUNED_MODEL, path=CANDIDATE)
     full = spec.method.type == "full"
@@ -87,7 +95,7 @@ def serve_spec(spec: FineTuneJobSpec) -> ServeSpec:
         models=[base, tuned] if full else [base], adapters=[] if full else [tuned], tokenizer_path=CANDIDATE,
         # A prompt of the longest row and its answer must fit.
         max_model_len=spec.dataset.max_tokens + spec.evaluation.max_new_tokens,
-        gpus=spec.resources.gpus, cpus=cores(spec.resources.cpu), memory_bytes=int(number(spec.resources.memory)))
+        gpus=resources.gpus, cpus=cores(resources.cpu), memory_bytes=int(number(resources.memory)))
 
 
 def serve_config_name(owner: Owner, attempt: int) -> str:
@@ -150,7 +158,7 @@ def _engine(owner: Owner, spec: FineTuneJobSpec, attempt: int, mounts: list[Moun
     """The engine as a native sidecar: it starts before the evaluator and ends after it."""
     reads = [Mount(mount.volume, mount.path) for mount in mounts]
     command = ["python", "-m", "anneal_server", "serve", "--spec", SERVE_FILE]
-    engine = pod.container(ENGINE, settings.vllm_image, command, spec.resources,
+    engine = pod.container(ENGINE, settings.vllm_image, command, engine_resources(spec),
                            [*reads, *_serve_mounts(owner, Stage.EVALUATE, attempt)], settings)
     return {**engine, "restartPolicy": "Always"}
 
