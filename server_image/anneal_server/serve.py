@@ -12,14 +12,15 @@ from anneal_api.artifact import TEMPLATE_FILE
 from anneal_api.serve import ServeSpec
 from anneal_server.engines import Command, Facts, vllm
 from anneal_server.failures import mismatch
-from anneal_server.folder import ADAPTER_CONFIG, read_json
+from anneal_server.folder import ADAPTER_CONFIG, CONFIG, read_json
 
 STOP_SECONDS = 30
 
 
 def serve(spec: ServeSpec) -> int:
     """Does not return for a single model: its engine takes over this process, signals included."""
-    commands = vllm.commands(spec, facts_of(spec))
+    fitted = spec.model_copy(update={"max_model_len": longest(spec)})
+    commands = vllm.commands(fitted, facts_of(spec))
     if len(commands) == 1:
         os.execvpe(commands[0].argv[0], commands[0].argv, {**os.environ, **commands[0].env})
     return watch(commands)
@@ -31,6 +32,12 @@ def facts_of(spec: ServeSpec) -> Facts:
     ranks = [rank_of(Path(adapter.path)) for adapter in spec.adapters]
     return Facts(python=sys.executable, lora_rank=max(ranks, default=0),
                  chat_template=str(template) if template.is_file() else "")
+
+
+def longest(spec: ServeSpec) -> int:
+    """The length that was asked for, or what the models were made for where that is less: the engine refuses more."""
+    made_for = [read_json(Path(model.path) / CONFIG).get("max_position_embeddings") for model in spec.models]
+    return min([spec.max_model_len, *(length for length in made_for if isinstance(length, int) and length > 0)])
 
 
 def rank_of(folder: Path) -> int:
