@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from anneal_cli.cluster import Cluster
 from anneal_cli.errors import FAILED, INTERRUPTED, OK, CliError
 from anneal_cli.session import Session
 
-VERBS = ("status", "list", "logs", "chat", "events", "explain", "retry", "suspend", "resume", "doctor", "version",
-         "completion")
+VERBS = ("status", "list", "logs", "plot", "chat", "events", "explain", "retry", "suspend", "resume", "doctor",
+         "report", "version", "completion")
 COMPLETE = "__complete"
 COMMON = (
     (("-n", "--namespace"), "NAME", "namespace; default: the context's own"),
@@ -25,6 +26,9 @@ EPILOG = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 124 timeout, 130 interrupte
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `anneal` and `kubectl-anneal`."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal without UTF-8 shows a question mark where it lacks a sign.
+        sys.stdout.reconfigure(errors="replace")
     words = sys.argv[1:] if argv is None else list(argv)
     if words[:1] == [COMPLETE]:
         return _complete(words[1:])

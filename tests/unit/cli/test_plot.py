@@ -1,0 +1,67 @@
+"""`anneal plot`: the curve from the logs, drawn in three ways."""
+
+import csv
+import io
+import json
+from xml.etree import ElementTree
+
+from anneal_api.run import Progress
+from anneal_cli.curve import curve_of
+from tests.unit.cli import samples
+from tests.unit.cli.fake import FakeCluster
+from tests.unit.cli.terminal import anneal
+from tests.unit.cli.test_logs import pod
+
+
+def cluster() -> FakeCluster:
+    """Two attempts; the second one repeats step 3."""
+    found = FakeCluster(samples.succeeded(), pod("a", "train"), pod("b", "train", attempt=1))
+    found.logs |= {("a", "main"): [["hello", *(samples.progress_line(step, 6, 3.0 - step / 2) for step in (1, 2, 3))]],
+                   ("b", "main"): [[*(samples.progress_line(step, 6, 3.0 - step / 3) for step in (3, 4, 5, 6))]]}
+    return found
+
+
+def test_the_last_attempt_wins_where_steps_repeat() -> None:
+    found = json.loads(anneal(cluster(), "plot", "support", "-o", "json").out)
+    assert [(row["step"], row["loss"]) for row in found] == [
+        (1, 2.5), (2, 2.0), (3, 2.0), (4, 3.0 - 4 / 3), (5, 3.0 - 5 / 3), (6, 1.0)]
+
+
+def test_the_terminal_chart_fits_and_falls_from_left_to_right() -> None:
+    done = anneal(cluster(), "plot", "support", width=60)
+    lines = done.out.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "loss 2.50 to 1.00" in lines[0]
+    top, bottom = (line.partition("│")[2] for line in (lines[1], lines[-2]))
+    assert len(top) - len(top.lstrip()) < len(bottom) - len(bottom.lstrip())
+    assert (lines[1].split()[0], lines[-2].split()[0]) == ("2.50", "1.00")
+    assert lines[-1].split() == ["1", "step", "6"]
+
+
+def test_svg_is_well_formed_and_has_a_point_per_step() -> None:
+    root = ElementTree.fromstring(anneal(cluster(), "plot", "support", "-o", "svg").out)
+    line = root.find("{http://www.w3.org/2000/svg}polyline")
+    assert line is not None
+    assert len(line.attrib["points"].split()) == 6
+
+
+def test_csv_has_a_header_and_a_row_per_step() -> None:
+    rows = list(csv.reader(io.StringIO(anneal(cluster(), "plot", "support", "-o", "csv").out)))
+    assert rows[:2] == [["step", "loss", "eval_loss"], ["1", "2.5", ""]]
+
+
+def test_validation_loss_is_a_line_of_its_own() -> None:
+    curve = curve_of([Progress(step=1, total_steps=2, epoch=0.5, loss=2.0, eval_loss=2.5)])
+    assert (curve.loss, curve.eval_loss) == ([(1, 2.0)], [(1, 2.5)])
+
+
+def test_a_single_point_is_still_a_chart() -> None:
+    found = FakeCluster(samples.training(), pod("a", "train"))
+    found.logs["a", "main"] = [[samples.progress_line(1)]]
+    assert anneal(found, "plot", "support").code == 0
+
+
+def test_no_loss_yet_is_an_error_with_a_way_on() -> None:
+    done = anneal(FakeCluster(samples.training()), "plot", "support")
+    assert done.code == 1
+    assert "holds a loss" in done.notes
