@@ -40,10 +40,11 @@ SPECIAL = (
     "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
     "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]",
 )  # fmt: skip
+THINGS = ["tent", "stove", "rope", "lamp", "boot", "pack", "coat", "mat", "mug", "map"]
 ROWS = [
     {"messages": [{"role": "user", "content": f"How long does the {thing} last?"},
                   {"role": "assistant", "content": f"The {thing} lasts {years} years."}]}
-    for years, thing in enumerate(["tent", "stove", "rope", "lamp", "boot", "pack", "coat", "mat", "mug", "map"] * 4, start=2)
+    for years, thing in enumerate(THINGS * 4, start=2)
 ]  # fmt: skip
 PROMPTS = [
     {"id": "tent", "messages": [{"role": "user", "content": "And the tent?"}], "check": {"contains": ["years"]}},
