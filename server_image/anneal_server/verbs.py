@@ -68,6 +68,11 @@ def fail(termination_log: Path, code: ExitCode, message: str) -> int:
 def leave(termination_log: Path, text: str) -> None:
     """Kubernetes cuts what is longer, and half a JSON document is none."""
     data = text.encode()
-    if len(data) > MAX_TERMINATION_BYTES:
-        data = json.dumps({"message": json.loads(text)["message"][: MAX_TERMINATION_BYTES // 4]}).encode()
-    termination_log.write_bytes(data)
+    termination_log.write_bytes(data if len(data) <= MAX_TERMINATION_BYTES else shortened(json.loads(text)["message"]))
+
+
+def shortened(message: str) -> bytes:
+    """As much of the message as fits; escaped, one character can take six bytes or twelve."""
+    while len(data := json.dumps({"message": message}).encode()) > MAX_TERMINATION_BYTES:
+        message = message[: len(message) * 7 // 8]
+    return data
