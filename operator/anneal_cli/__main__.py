@@ -13,7 +13,7 @@ from anneal_cli.cluster import Cluster
 from anneal_cli.errors import FAILED, INTERRUPTED, OK, CliError
 from anneal_cli.session import Session
 
-VERBS = ("status", "list", "logs", "plot", "chat", "events", "explain", "retry", "suspend", "resume", "doctor",
+VERBS = ("init", "status", "list", "logs", "plot", "chat", "events", "explain", "retry", "suspend", "resume", "doctor",
          "report", "version", "completion")
 COMPLETE = "__complete"
 COMMON = (

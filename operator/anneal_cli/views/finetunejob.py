@@ -87,7 +87,7 @@ def _details(resource: Resource, stage: StageStatus, symbols: Symbols) -> Iterat
     status = resource.job
     if stage.name == Stage.PREPARE and status.dataset and stage.state == "Succeeded":
         yield Text(dataset_line(status.dataset), "dim")
-    if stage.name == Stage.TRAIN and status.progress and stage.state in ("Running", "Succeeded", "Failed"):
+    if stage.name == Stage.TRAIN and status.progress and status.progress.total_steps:
         yield bar(status.progress, symbols)
         yield Text(join(losses(status.progress, symbols), speed(status.progress)))
     stuck = stage.state == "Running" and stage.reason not in ORDINARY

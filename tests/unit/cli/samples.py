@@ -98,7 +98,8 @@ def suspended() -> Object:
     """Suspended in the middle of training."""
     body = job({"phase": "Suspended", "conditions": [condition("Ready", "False", "Suspended", "spec.suspend is true")],
                 "stages": [stage("prepare", "Succeeded", 1, 14), stage("train", "Pending", 14, reason="Suspended"),
-                           stage("evaluate", "Pending"), stage("publish", "Pending")]})
+                           stage("evaluate", "Pending"), stage("publish", "Pending")],
+                "progress": {"step": 42, "totalSteps": 69, "epoch": 1.83, "percent": 61, "summary": "61% (42/69)"}})
     return body | {"spec": body["spec"] | {"suspend": True}}
 
 
