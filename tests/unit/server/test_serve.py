@@ -88,9 +88,9 @@ def test_an_engine_that_ends_well_is_a_failure_all_the_same() -> None:
 
 def test_a_termination_signal_reaches_every_engine(tmp_path: Path) -> None:
     """In a process of its own, which is sent the signal once both engines listen for theirs."""
-    engine = ("import signal, sys\n"
-              "signal.signal(signal.SIGTERM, lambda *_: (print('stopped', flush=True), sys.exit(0)))\n"
-              "print('up', flush=True)\nsignal.pause()")
+    engine = ("import os, signal, sys\n"
+              "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'stopped\\n'), os._exit(0)))\n"
+              "os.write(1, b'up\\n')\nsignal.pause()")
     code = ("import sys; from anneal_server.serve import watch; from anneal_server.engines import Command\n"
             f"engine = Command((sys.executable, '-c', {engine!r}))\n"
             "sys.exit(watch([engine, engine]))")
