@@ -61,21 +61,21 @@ def compare(name: str, found: str, *, update: bool) -> None:
 def test_screens_look_as_they_did(name: str, width: int, request: pytest.FixtureRequest) -> None:
     found = rendered(SCREENS[name], width)
     assert max(map(len, found.splitlines())) <= width
-    compare(f"{name}-{width}", found, update=request.config.getoption("--update-golden", default=False))
+    compare(f"{name}-{width}", found, update=request.config.getoption("--update-golden"))
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_answers_stand_side_by_side_where_there_is_room(width: int, request: pytest.FixtureRequest) -> None:
     found = rendered(chat.screen(ANSWERS, width), width)
     assert ("│" in found) == (width >= chat.SIDE_BY_SIDE_WIDTH)
-    compare(f"chat-{width}", found, update=request.config.getoption("--update-golden", default=False))
+    compare(f"chat-{width}", found, update=request.config.getoption("--update-golden"))
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_are_never_wrapped(name: str, request: pytest.FixtureRequest) -> None:
     terminal = console(40)
     terminal.print(TABLES[name], soft_wrap=True)
-    compare(name, text(terminal) + "\n", update=request.config.getoption("--update-golden", default=False))
+    compare(name, text(terminal) + "\n", update=request.config.getoption("--update-golden"))
 
 
 def test_no_golden_file_is_left_over() -> None:
