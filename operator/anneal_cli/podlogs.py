@@ -66,10 +66,17 @@ def _of_pod(pod: Object, servers: list[str], sidecars: bool) -> Iterator[Source]
 
 
 def _containers(pod: Object, sidecars: bool) -> list[str]:
-    """Init containers, then containers; native sidecars only when asked for, because engines talk a lot."""
+    """Init containers, then containers; native sidecars when asked for or when they fail, because engines talk."""
     spec = pod["spec"]
-    init = [c["name"] for c in spec.get("initContainers", []) if sidecars or c.get("restartPolicy") != "Always"]
+    init = [c["name"] for c in spec.get("initContainers", [])
+            if sidecars or c.get("restartPolicy") != "Always" or _has_failed(_status(pod, c["name"]))]
     return init + [c["name"] for c in spec["containers"]]
+
+
+def _has_failed(status: Object) -> bool:
+    """Whether a container has ended with an error, now or before its last restart."""
+    ends = (status.get(state, {}).get("terminated", {}) for state in ("state", "lastState"))
+    return any(end.get("exitCode", 0) != 0 for end in ends)
 
 
 def _status(pod: Object, container: str) -> Object:

@@ -124,6 +124,13 @@ class Resource:
         return found is not None and found.status == "True"
 
 
+def message_and_fix(condition: Condition) -> tuple[str, str]:
+    """What a condition says, and what to do: its own advice, which names the object, before that of the catalogue."""
+    message, _, fix = condition.message.partition("Fix: ")
+    info = reason_info(condition.reason)
+    return message.strip(), fix.strip() or (info.fix if info else "")
+
+
 def resource_of(raw: Object) -> Resource:
     """Wrap a raw object of one of our kinds."""
     return Resource(FINE_TUNE_JOB if raw.get("kind") == FINE_TUNE_JOB.kind else MODEL_DEPLOYMENT, raw)

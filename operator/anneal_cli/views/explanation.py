@@ -8,9 +8,10 @@ from rich.text import Text
 from anneal_api.conditions import Condition
 from anneal_cli.history import Event
 from anneal_cli.kinds import FINE_TUNE_JOB
-from anneal_cli.resource import Resource, State, reason_info
+from anneal_cli.resource import Resource, State, message_and_fix, reason_info
 
 SHOWN_EVENTS = 5
+SHOWN_CHARACTERS = 300
 STATES = {
     State.READY: "is ready",
     State.STALLED: "has failed and will not go on by itself",
@@ -32,10 +33,10 @@ def _reason(condition: Condition | None) -> Iterator[Text]:
         return
     info = reason_info(condition.reason)
     yield Text.assemble(("Reason:  ", "bold"), f"{condition.reason}. {info.meaning if info else ''}".rstrip())
-    if condition.message:
-        yield Text.assemble(("Message: ", "bold"), condition.message)
-    if info and info.fix:
-        yield Text.assemble(("Fix:     ", "bold"), info.fix)
+    message, fix = message_and_fix(condition)
+    for label, text in (("Message: ", message), ("Fix:     ", fix)):
+        if text:
+            yield Text.assemble((label, "bold"), text)
 
 
 def _warnings(events: Sequence[Event]) -> Iterator[Text]:
@@ -43,7 +44,8 @@ def _warnings(events: Sequence[Event]) -> Iterator[Text]:
     if warnings:
         yield Text("Warnings of the cluster:", "bold")
     for event in warnings:
-        yield Text(f"  {event.object}: {event.reason}: {event.message}")
+        text = event.message if len(event.message) <= SHOWN_CHARACTERS else f"{event.message[:SHOWN_CHARACTERS]} ..."
+        yield Text(f"  {event.object}: {event.reason}: {text}")
 
 
 def _next(resource: Resource) -> Iterator[Text]:

@@ -16,7 +16,11 @@ def render(label: str, line: str) -> Text:
 def readable(line: str) -> str:
     """A progress line in words; every other line as it is, without its control characters."""
     progress = parse_progress(line)
-    return in_words(progress) if progress else "".join(c for c in line if c.isprintable() or c == "\t")
+    if progress:
+        return in_words(progress)
+    # Progress bars overwrite themselves with carriage returns; the last state is the one to see.
+    shown = line.rstrip("\r").rpartition("\r")[2]
+    return "".join(c for c in shown if c.isprintable() or c == "\t")
 
 
 def in_words(progress: Progress) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.text import Text
 
 from anneal_api.conditions import Reason
-from anneal_cli.resource import Resource, State, reason_info
+from anneal_cli.resource import Resource, State, message_and_fix
 
 PATIENCE_SECONDS = 10
 ORDINARY = {Reason.ACCEPTED, Reason.RUNNING, Reason.WAITING, Reason.STARTING}
@@ -20,10 +20,10 @@ def trouble(resource: Resource) -> Iterator[Text]:
     if resource.state == State.PROGRESSING and condition.reason in ORDINARY:
         return
     style = "red" if resource.state == State.STALLED else "yellow"
-    yield Text.assemble("\n", (condition.reason, f"bold {style}"), f": {condition.message}".rstrip(": "))
-    info = reason_info(condition.reason)
-    if info and info.fix:
-        yield Text.assemble(("Fix: ", "bold"), info.fix)
+    message, fix = message_and_fix(condition)
+    yield Text.assemble("\n", (condition.reason, f"bold {style}"), f": {message}".rstrip(": "))
+    if fix:
+        yield Text.assemble(("Fix: ", "bold"), fix)
 
 
 def unseen(resource: Resource, now: datetime) -> Iterator[Text]:

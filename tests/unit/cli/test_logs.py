@@ -45,10 +45,10 @@ def test_stages_come_in_order_whatever_the_order_of_pods() -> None:
 
 def test_progress_lines_are_words_and_other_lines_stay() -> None:
     cluster = FakeCluster(samples.training(), pod("a", "train"))
-    cluster.logs["a", "main"] = [[samples.progress_line(42), "[bold]plain[/bold] \x1b[31mline"]]
+    cluster.logs["a", "main"] = [[samples.progress_line(42), "[bold]plain[/bold] \x1b[31mline", "10%\r100%\r"]]
     assert anneal(cluster, "logs", "support").out.splitlines() == [
         "[train-0] step 42/69  epoch 1.00  loss 1.2500  lr 1.0e-04  380 tok/s  ETA 1m10s",
-        "[train-0] [bold]plain[/bold] [31mline"]
+        "[train-0] [bold]plain[/bold] [31mline", "[train-0] 100%"]
 
 
 def test_one_stage_and_the_last_lines_only() -> None:
@@ -64,6 +64,15 @@ def test_sidecars_talk_only_when_asked() -> None:
     assert anneal(cluster, "logs", "support").out == "[evaluate-0] score"
     both = anneal(cluster, "logs", "support", "--all-containers").out.splitlines()
     assert both == ["[evaluate-0/engine] chatter", "[evaluate-0/main] score"]
+
+
+def test_a_sidecar_that_failed_talks_unasked() -> None:
+    failed = pod("a", "evaluate", sidecar=True)
+    failed["status"]["initContainerStatuses"][0]["lastState"] = {"terminated": {"exitCode": 1}}
+    cluster = FakeCluster(samples.training(), failed)
+    cluster.logs |= {("a", "main"): [["waiting"]], ("a", "engine"): [["no memory"]]}
+    assert anneal(cluster, "logs", "support").out.splitlines() == [
+        "[evaluate-0/engine] no memory", "[evaluate-0/main] waiting"]
 
 
 def test_servers_are_numbered_by_age() -> None:

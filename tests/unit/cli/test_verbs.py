@@ -58,6 +58,15 @@ def test_explain_as_json_is_for_programs() -> None:
     assert (found[0]["reason"], found[0]["final"], found[0]["state"]) == ("OOMKilled", True, "Stalled")
 
 
+def test_the_advice_of_a_message_stands_for_that_of_the_catalogue() -> None:
+    body = samples.failed()
+    body["status"]["conditions"][1]["message"] = "the claim is gone. Fix: create claim data."
+    for verb in ("explain", "status"):
+        out = anneal(FakeCluster(body), verb, "support").out
+        assert out.count("Fix:") == 1
+        assert "create claim data." in out
+
+
 def test_retry_makes_a_new_run() -> None:
     cluster = FakeCluster(samples.failed())
     assert anneal(cluster, "retry", "support").code == 0
