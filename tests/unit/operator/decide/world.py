@@ -1,4 +1,7 @@
-"""A cluster in memory: plans are applied as the executor would, pods are played as a script says, time is a number."""
+"""A cluster in memory: plans are applied as the executor would, pods are played as a script says, time is a number.
+
+A pod that a test has made Pending stays so: it waits for something.
+"""
 
 import json
 from collections.abc import Callable
@@ -168,6 +171,8 @@ class World:
         if not live:
             self.add_pod(job)
             return True
+        if live[0]["status"]["phase"] == "Pending":
+            return False
         end = self.script(labels[LABEL_STAGE], int(labels["anneal.dev/attempt"]))
         if end.code is None:
             return False
