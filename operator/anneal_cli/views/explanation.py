@@ -9,9 +9,9 @@ from anneal_api.conditions import Condition
 from anneal_cli.history import Event
 from anneal_cli.kinds import FINE_TUNE_JOB
 from anneal_cli.resource import Resource, State, message_and_fix, reason_info
+from anneal_cli.views.lines import short
 
 SHOWN_EVENTS = 5
-SHOWN_CHARACTERS = 300
 STATES = {
     State.READY: "is ready",
     State.STALLED: "has failed and will not go on by itself",
@@ -44,8 +44,7 @@ def _warnings(events: Sequence[Event]) -> Iterator[Text]:
     if warnings:
         yield Text("Warnings of the cluster:", "bold")
     for event in warnings:
-        text = event.message if len(event.message) <= SHOWN_CHARACTERS else f"{event.message[:SHOWN_CHARACTERS]} ..."
-        yield Text(f"  {event.object}: {event.reason}: {text}")
+        yield Text(f"  {event.object}: {event.reason}: {short(event.message)}")
 
 
 def _next(resource: Resource) -> Iterator[Text]:

@@ -5,13 +5,21 @@ from anneal_cli.resource import Resource, State
 from anneal_cli.views.finetunejob import losses, speed
 from anneal_cli.views.text import ASCII, join
 
+LONGEST = 300
+
 
 def line(resource: Resource) -> str:
     """What a watcher wants to know; two equal lines mean that nothing worth a line has changed."""
     parts = _job_parts(resource) if resource.kind == FINE_TUNE_JOB else (resource.deployment.replicas,)
     condition = resource.trouble if resource.state != State.READY else None
-    why = f"{condition.reason}: {condition.message}" if condition else ""
+    why = f"{condition.reason}: {short(condition.message)}" if condition else ""
     return join(resource.ref, resource.status.phase or "Pending", *parts, why)
+
+
+def short(message: str) -> str:
+    """A message on one line of bearable length."""
+    text = " ".join(message.split())
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 
 def _job_parts(resource: Resource) -> tuple[str, ...]:

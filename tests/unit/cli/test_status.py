@@ -64,6 +64,14 @@ def test_a_watch_ends_with_1_when_stalled_and_says_why() -> None:
     assert "OOMKilled: stage train" in done.out
 
 
+def test_a_long_message_stays_on_one_line() -> None:
+    body = samples.failed()
+    body["status"]["conditions"][1]["message"] = "last log lines:\n" + "Traceback\n" * 80
+    done = anneal(FakeCluster(body), "status", "support", "-w")
+    assert len(done.out.splitlines()) == 1
+    assert done.out.endswith("...")
+
+
 def test_a_resource_that_is_final_already_ends_the_watch_at_once() -> None:
     assert anneal(FakeCluster(samples.succeeded()), "status", "support", "-w").code == 0
 
