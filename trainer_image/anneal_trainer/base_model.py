@@ -49,6 +49,12 @@ class BaseModel:
         ]
         return min(sizes) if sizes else None
 
+    @property
+    def context(self) -> int | None:
+        """The longest sequence the model was made for; None when its config does not say."""
+        value = self.config.get("max_position_embeddings") or self.config.get("n_positions")
+        return value if isinstance(value, int) else None
+
     @cached_property
     def linear_layers(self) -> dict[str, Tensor]:
         """Full module names of the layers that can carry an adapter."""

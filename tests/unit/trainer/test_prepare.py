@@ -77,9 +77,29 @@ def test_rows_that_are_too_long_are_dropped_or_fail_the_run(make: Make) -> None:
 
 
 def test_when_every_row_is_too_long_the_limit_is_named(make: Make) -> None:
-    _, run, places = make(dataset={"uri": "pvc://data/rows.jsonl", "maxTokens": 16})
+    _, run, places = make(dataset={"uri": "pvc://data/rows.jsonl", "maxTokens": 16}, evaluation={})
 
-    with pytest.raises(BadData, match=r"no training row has at most 16 tokens \(40 rows dropped\)"):
+    with pytest.raises(BadData, match=r"at most 16 tokens \(dataset\.maxTokens is 16; 40 rows dropped\)"):
+        prepare(run, places)
+
+
+def test_the_models_context_is_a_limit_too(make: Make) -> None:
+    world, run, places = make(dataset={"uri": "pvc://data/rows.jsonl", "tooLong": "fail"}, evaluation={})
+    config = {"model_type": "llama", "eos_token_id": 3, "max_position_embeddings": 20}
+    (world.claims / "models/base/config.json").write_text(json.dumps(config))
+
+    with pytest.raises(BadData, match=r"rows\.jsonl:\d+ has \d+ tokens; the model's context is 20\. Fix: shorten it"):
+        prepare(run, places)
+
+
+def test_a_prompt_that_leaves_no_room_for_its_answer_is_found_now(make: Make) -> None:
+    world, run, places = make(dataset={"uri": "pvc://data/rows.jsonl", "maxTokens": 64})
+    long = {"id": "long", "messages": [{"role": "user", "content": "tent " * 90}], "check": {"equals": "Yes."}}
+    write_lines(world.claims / "data/prompts.jsonl", [long])
+
+    with pytest.raises(
+        BadData, match=r'prompt "long" has \d+ tokens; .* the engine has room for 192\. Fix: shorten it'
+    ):
         prepare(run, places)
 
 
