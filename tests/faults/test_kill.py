@@ -21,6 +21,7 @@ Scenario = Callable[[World], Awaitable[Trace]]
 async def run_to_the_end(world: World) -> Trace:
     await world.api.create(finetunejob("run"), world.namespace)
     await world.until("FineTuneJob", "run", "True", "Published", 90)
+    await world.without_workspace("run")
     return await world.trace("FineTuneJob", "run")
 
 
@@ -33,6 +34,7 @@ async def suspend_and_resume(world: World) -> Trace:
     await world.player.release(world.namespace, "train")
     await world.api.patch("FineTuneJob", world.namespace, "run", {"spec": {"suspend": False}})
     await world.until("FineTuneJob", "run", "True", "Published", 90)
+    await world.without_workspace("run")
     return await world.trace("FineTuneJob", "run")
 
 

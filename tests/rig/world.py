@@ -111,7 +111,7 @@ class World:
         end: Object = {"status": mask((resource or {}).get("status"), uid)}
         for child in CHILD_KINDS:
             found = await self.api.list(child, self.namespace, f"anneal.dev/uid={uid}")
-            end[child] = sorted(mask(c["metadata"]["name"], uid) for c in found)
+            end[child] = sorted(mask(c["metadata"]["name"], uid) for c in found if not _ending(c))
         return Trace(
             end,
             Counter({mask(key, uid): count for key, count in self.invariants.created.items()}),
@@ -134,6 +134,15 @@ class World:
             return settled and (ready.get("status"), ready.get("reason")) == (status, reason)
 
         return await self.api.until(kind, self.namespace, name, holds, timeout)
+
+    async def without_workspace(self, name: str) -> None:
+        """Wait until the workspace of a run is gone: it is dropped after the run has ended."""
+        for claim in await self.api.list("PersistentVolumeClaim", self.namespace, f"anneal.dev/name={name}"):
+            await self.api.until("PersistentVolumeClaim", self.namespace, claim["metadata"]["name"], _ending)
+
+
+def _ending(obj: Object) -> bool:
+    return not obj or "deletionTimestamp" in obj["metadata"]
 
 
 async def _cancel(task: "asyncio.Task[None]") -> None:
