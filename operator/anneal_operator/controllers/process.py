@@ -7,8 +7,11 @@ import os
 import signal
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from functools import partial
+from typing import NoReturn
 
 import kopf
+from kubernetes.aio.config import ConfigException
+from kubernetes.config import ConfigException as SyncConfigException
 
 from anneal_operator.controllers import http, registration
 from anneal_operator.controllers.health import WatchHealth
@@ -93,19 +96,23 @@ class Operator:
         self._queue.start(self._settings.workers, self._reconciler.handle)
         log.info("reconciling")
         try:
-            async with _background(self._intake.run(self._settings.resync_seconds)):
-                await self._watch(stop)
+            async with (_background(self._intake.run(self._settings.resync_seconds)) as resync,
+                        _background(self._queue.failure()) as worker):
+                await self._watch(stop, {resync, worker})
         finally:
             await self._queue.stop(GRACE_SECONDS)
 
-    async def _watch(self, stop: asyncio.Event) -> None:
-        """Run Kopf until it ends; it sets `stop` when it begins to."""
+    async def _watch(self, stop: asyncio.Event, vital: set[asyncio.Task[object]]) -> None:
+        """Run Kopf until it ends; it sets `stop` when it begins to. Raises when a vital task has failed."""
         namespaces = self._settings.watch_namespaces
         running = asyncio.create_task(kopf.operator(
             registry=registration.registry(self._intake, stop), settings=registration.settings(),
             standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop))
         async with _background(stop.wait()) as stopping:
-            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({running, stopping, *vital}, return_when=asyncio.FIRST_COMPLETED)
+        for task in vital:
+            if task.done():
+                await task
         await asyncio.wait({running}, timeout=KOPF_SECONDS)
         if not running.done():
             raise KopfHangsError("Kopf gave up a watch and does not end; its log says why")
@@ -154,7 +161,7 @@ async def _measure_lag(metrics: Metrics) -> None:
         metrics.loop_lag.set(max(0.0, loop.time() - began - 1.0))
 
 
-def _end_now(code: int) -> None:
+def _end_now(code: int) -> NoReturn:
     """End without waiting for anything."""
     logging.shutdown()
     os._exit(code)
@@ -171,8 +178,12 @@ async def main(settings: Settings, brains: Mapping[str, Brain]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics = Metrics()
-    lease = _lease(settings)
-    client = AioKubeClient(await load_configuration(), lease.may_write, metrics.request)
+    try:
+        lease = _lease(settings)
+        client = AioKubeClient(await load_configuration(), lease.may_write, metrics.request)
+    except (ConfigException, SyncConfigException) as error:
+        log.error("no API server is known: run in a pod with a service account, or set KUBECONFIG: %s", error)
+        _end_now(EXIT_FAILED)
     try:
         await Operator(settings, brains, client, lease, metrics).run(stop)
     except Exception:

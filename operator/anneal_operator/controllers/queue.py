@@ -79,6 +79,12 @@ class WorkQueue(Generic[K]):
         """Begin to work. `handle` returns the seconds until the key is due again, or raises Retry."""
         self._tasks = {asyncio.create_task(self._work(handle), name=f"worker {n}") for n in range(workers)}
 
+    async def failure(self) -> None:
+        """Wait for ever; raises when a worker has ended, which none may do before `stop`."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+
     async def stop(self, grace: float) -> None:
         """Let passes under way end, for at most `grace` seconds; start no other."""
         self._stopping = True

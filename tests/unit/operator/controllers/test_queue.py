@@ -146,6 +146,19 @@ def test_a_key_that_always_fails_does_not_delay_the_others() -> None:
     assert set(run(scene())) == {0.0}
 
 
+def test_a_worker_that_breaks_is_noticed() -> None:
+    async def scene() -> None:
+        async def handle(key: str) -> None:
+            raise ZeroDivisionError(key)
+
+        queue = await start(handle)
+        queue.add("a")
+        await queue.failure()
+
+    with pytest.raises(ZeroDivisionError):
+        run(scene())
+
+
 def test_stopping_lets_a_pass_under_way_end_and_begins_no_other() -> None:
     async def scene() -> list[str]:
         ended: list[str] = []
