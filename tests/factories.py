@@ -70,9 +70,10 @@ def make_job(name: str = "support-0f8fad5b-train-0", *, stage: str = "train", at
         "labels": labels("FineTuneJob", "support", UID, stage=stage, attempt=str(attempt), run=run)}}
 
 
-def make_pod(name: str = "pod-0", *, job: str = "support-0f8fad5b-train-0", stage: str = "train", phase: str = "Running",
-             container: str = "trainer", state: Object | None = None, last: Object | None = None, restarts: int = 0,
-             conditions: tuple[Object, ...] = (), memory: str = "2Gi", seconds: float = 0, run: str = "") -> Object:
+def make_pod(name: str = "pod-0", *, job: str = "support-0f8fad5b-train-0", stage: str = "train",
+             phase: str = "Running", container: str = "trainer", state: Object | None = None,
+             last: Object | None = None, restarts: int = 0, conditions: tuple[Object, ...] = (),
+             memory: str = "2Gi", seconds: float = 0, run: str = "") -> Object:
     """A pod of a Job. `state` is the state of its one container."""
     status = {"name": container, "image": "example.com/trainer:1", "restartCount": restarts,
               "state": state or {"running": {"startedAt": at(seconds)}}, "lastState": last or {}}

@@ -10,7 +10,7 @@ _FACTORS = {
 
 def number(quantity: str) -> Decimal:
     """The value of a `Quantity`: cores, bytes or a count."""
-    digits = quantity.rstrip("mkMGTi")
+    digits = quantity.rstrip("mkKMGTi")
     return Decimal(digits) * _FACTORS.get(quantity[len(digits):], Decimal(1))
 
 

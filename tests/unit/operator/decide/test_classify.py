@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from anneal_api.conditions import REASONS, Reason
+from anneal_api.run import ExitCode
 from anneal_operator.decide import classify
 from anneal_operator.decide.facts import WriteError
 from tests.factories import (
@@ -35,7 +36,8 @@ def pending(state: dict[str, Any]) -> dict[str, Any]:
 GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available"
 STUCK: dict[str, tuple[dict[str, Any], str, Reason, str]] = {
     "no node has room": (unscheduled(GPU), "", Reason.UNSCHEDULABLE, "3 Insufficient nvidia.com/gpu"),
-    "a claim does not exist": (unscheduled('persistentvolumeclaim "data" not found'), "", Reason.CLAIM_NOT_FOUND, "data"),
+    "a claim does not exist": (unscheduled('persistentvolumeclaim "data" not found'), "",
+                               Reason.CLAIM_NOT_FOUND, "data"),
     "a claim is not bound": (unscheduled("pod has unbound immediate PersistentVolumeClaims"), "",
                              Reason.VOLUME_NOT_READY, "unbound"),
     "a claim is in another zone": (unscheduled("1 node(s) had volume node affinity conflict"), "",
@@ -53,8 +55,8 @@ STUCK: dict[str, tuple[dict[str, Any], str, Reason, str]] = {
     "a ConfigMap does not exist": (pending(waiting("ContainerCreating")),
                                    'MountVolume.SetUp failed for volume "template" : configmap "t" not found',
                                    Reason.CONFIG_MAP_NOT_FOUND, '"t"'),
-    "a Secret for a variable does not exist": (pending(waiting("CreateContainerConfigError", 'secret "s" not found')), "",
-                                               Reason.SECRET_NOT_FOUND, '"s"'),
+    "a container cannot be configured": (pending(waiting("CreateContainerConfigError", 'secret "s" not found')), "",
+                                         Reason.SECRET_NOT_FOUND, '"s"'),
     "a volume cannot be attached": (pending(waiting("ContainerCreating")),
                                     'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) x',
                                     Reason.VOLUME_NOT_READY, "Multi-Attach"),
@@ -95,7 +97,7 @@ def test_an_image_that_cannot_be_pulled_for_ten_minutes_ends_the_run() -> None:
     before = classify.stuck(pod, [], WHERE, START + timedelta(minutes=10))
     after = classify.stuck(pod, [], WHERE, START + timedelta(minutes=10, seconds=1))
     assert (before and before.terminal, after and after.terminal) == (False, True)
-    assert before and after and before.message == after.message
+    assert {before and before.message} == {after and after.message}
 
 
 NO_POD = {
@@ -119,8 +121,8 @@ def test_a_job_that_gets_no_pod_is_explained_by_its_events(text: str, reason: Re
 ENDS: dict[str, tuple[dict[str, Any], str, Reason, bool, str]] = {
     "killed at its limit": (exited(137, reason="OOMKilled"), "", Reason.OUT_OF_MEMORY, True, "memory limit of 2Gi"),
     "killed without a reason": (exited(137), "Killed", Reason.CRASHED, False, "exit code 137"),
-    "a bad row": (exited(11, stage_result("prepare", code=11, message="rows.jsonl:17 is bad")), "", Reason.BAD_DATA, True,
-                  "rows.jsonl:17 is bad"),
+    "a bad row": (exited(11, stage_result("prepare", code=11, message="rows.jsonl:17 is bad")), "",
+                  Reason.BAD_DATA, True, "rows.jsonl:17 is bad"),
     "a bad field": (exited(10, '{"message": "targetModules: no x"}'), "", Reason.BAD_CONFIG, True, "targetModules"),
     "parts that do not fit": (exited(12, '{"message": "m"}'), "", Reason.MODEL_MISMATCH, True, "m"),
     "GPU memory": (exited(13, '{"message": "m"}'), "", Reason.CUDA_OUT_OF_MEMORY, True, "m"),
@@ -168,7 +170,8 @@ def test_a_message_with_a_fix_keeps_its_own() -> None:
 REFUSED = {
     "quota": ("Forbidden", "exceeded quota: q, requested: cpu=8", Reason.QUOTA_EXCEEDED, False),
     "pod security": ("Forbidden", "violates PodSecurity", Reason.POD_REJECTED, False),
-    "rights": ("Forbidden", 'jobs is forbidden: User "u" cannot create resource "jobs"', Reason.PERMISSION_DENIED, False),
+    "rights": ("Forbidden", 'jobs is forbidden: User "u" cannot create resource "jobs"',
+               Reason.PERMISSION_DENIED, False),
     "a foreign object": ("NameTaken", "Service support exists", Reason.NAME_TAKEN, True),
     "content": ("Invalid", "spec.x: Invalid value", Reason.POD_REJECTED, False),
 }
@@ -185,6 +188,4 @@ def test_a_write_that_the_api_server_refused(kind: Any, message: str, reason: Re
 
 
 def test_every_exit_code_of_a_failure_has_a_reason() -> None:
-    from anneal_api.run import ExitCode
-
     assert set(classify.BY_EXIT_CODE) == set(ExitCode) - {ExitCode.OK}

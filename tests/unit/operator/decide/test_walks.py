@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from anneal_operator.decide.facts import WriteError
-from tests.factories import ARTIFACT, DATASET, SCORES, make_finetunejob, stage_result
+from tests.factories import ARTIFACT, DATASET, SCORES, make_condition, make_finetunejob, stage_result
 from tests.unit.operator.decide.world import End, World, good
 
 ALL = ["prepare-0", "train-0", "evaluate-0", "publish-0"]
@@ -41,15 +41,15 @@ def test_the_run_is_announced_before_the_first_child_is_made() -> None:
     assert world.condition("Reconciling")["status"] == "True"
     assert (world.status["phase"], plan.requeue_after) == ("Pending", 0.0)
     world.step()
-    run = world.status["run"]["id"]
-    assert [name.removeprefix("support-0f8fad5b-") for name in world.created] == [f"ws-{run}", f"run-{run}", "prepare-0"]
+    run, made = world.status["run"]["id"], [name.removeprefix("support-0f8fad5b-") for name in world.created]
+    assert made == [f"ws-{run}", f"run-{run}", "prepare-0"]
 
 
 def test_the_timeline_tells_each_moment_once_and_in_order() -> None:
     world = World(make_finetunejob()).run()
     stages = ["prepare", "train", "evaluate", "publish"]
-    assert [entry["event"] for entry in world.status["timeline"]] == [
-        "created", "accepted", *(f"{stage}{what}" for stage in stages for what in ("Started", "PodRunning", "Finished"))]
+    moments = [f"{stage}{what}" for stage in stages for what in ("Started", "PodRunning", "Finished")]
+    assert [entry["event"] for entry in world.status["timeline"]] == ["created", "accepted", *moments]
     times = [entry["time"] for entry in world.status["timeline"]]
     assert times == sorted(times)
 
@@ -286,7 +286,7 @@ def refusing(reason: str, message: str, kind: str = "Job") -> object:
 
 @pytest.mark.parametrize(("reason", "message", "wanted"), [
     ("Forbidden", "exceeded quota: gpus, requested: 1, used: 8, limited: 8", "QuotaExceeded"),
-    ("Forbidden", 'jobs.batch is forbidden: User "system:serviceaccount:a:b" cannot create resource', "PermissionDenied"),
+    ("Forbidden", 'jobs.batch is forbidden: User "system:a:b" cannot create resource', "PermissionDenied"),
     ("Forbidden", "admission webhook denied the request: no", "PodRejected"),
 ])
 def test_a_refused_write_is_explained_and_overcome_by_itself(reason: str, message: str, wanted: str) -> None:
@@ -312,8 +312,8 @@ def test_other_resources_replace_a_job_that_cannot_start_and_cost_no_failure() -
     world.run(until=lambda w: "train-0" in w.job_names())
     job = next(j for j in world.of("Job") if j["metadata"]["name"].endswith("train-0"))
     pod = world.add_pod(job)
-    pod["status"] = {"phase": "Pending", "conditions": [{
-        "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes: Insufficient cpu"}]}
+    unscheduled = make_condition("PodScheduled", "False", "Unschedulable", "0/1 nodes: Insufficient cpu")
+    pod["status"] = {"phase": "Pending", "conditions": [unscheduled]}
     world.step()
     assert world.condition("Ready")["reason"] == "Unschedulable"
     world.spec(resources={"cpu": "1", "memory": "2Gi"})

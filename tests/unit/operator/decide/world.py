@@ -64,7 +64,7 @@ class World:
     created: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     statuses: list[Object] = field(default_factory=list)
-    last: Plan = Plan()
+    last: Plan = field(default_factory=Plan)
     _errors: tuple[WriteError, ...] = ()
     _serial: int = 0
 
@@ -207,12 +207,14 @@ class World:
     def end_pod(self, pod: Object, end: End) -> None:
         """The main container ends."""
         pod["status"]["phase"] = "Succeeded" if end.code == 0 else "Failed"
-        pod["status"]["containerStatuses"][0]["state"] = exited(int(end.code or 0), end.message, end.reason, self.seconds)
+        state = exited(int(end.code or 0), end.message, end.reason, self.seconds)
+        pod["status"]["containerStatuses"][0]["state"] = state
 
     def _play_deployment(self, deployment: Object) -> bool:
         wanted = deployment["spec"]["replicas"]
         generation = deployment["metadata"]["generation"]
-        status = {"observedGeneration": generation, "replicas": wanted, "updatedReplicas": wanted, "readyReplicas": wanted}
+        counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas"), wanted)
+        status = {"observedGeneration": generation, **counts}
         if deployment.get("status") == status:
             return False
         deployment["status"] = status

@@ -1,0 +1,355 @@
+"""Lives of a ModelDeployment: pinned, started, switched when all of it is Ready, and honest about what is wrong."""
+
+import json
+from typing import Any
+
+import pytest
+
+from anneal_api.conditions import Reason
+from anneal_operator.decide.facts import WriteError
+from tests.factories import (
+    ARTIFACT,
+    DIGEST,
+    Object,
+    exited,
+    make_condition,
+    make_finetunejob,
+    make_modeldeployment,
+    waiting,
+)
+from tests.unit.operator.decide.world import End, World
+
+OTHER = {**ARTIFACT, "digest": "sha256:" + "cd" * 32, "uri": "pvc://models/out/runs/fedcba9876543210"}
+
+
+def published(artifact: Object | None = ARTIFACT, state: str = "Succeeded") -> Object:
+    """The FineTuneJob that is referred to."""
+    status = {"run": {"id": "x", "generation": 1, "state": state}, **({"artifact": artifact} if artifact else {}),
+              "conditions": [{"type": "Ready", "status": "False", "reason": "Running", "message": "",
+                              "lastTransitionTime": "2026-03-02T10:00:00Z"}]}
+    return make_finetunejob(status=status)
+
+
+def of_job(**spec: Any) -> World:
+    return World(make_modeldeployment(**spec), fine_tune_job=published())
+
+
+def of_folder(**spec: Any) -> World:
+    return World(make_modeldeployment(model={"uri": "pvc://models/out"}, **spec))
+
+
+def settled(world: World) -> None:
+    plan = world.decide()
+    assert (plan.deletes, plan.creates, plan.events, plan.requeue_after) == ((), (), (), None)
+    assert plan.status == world.status
+    for manifest in plan.applies:
+        there = world.objects[manifest["kind"], manifest["metadata"]["name"]]
+        assert there["spec"] == manifest["spec"]
+
+
+def service_leads_to(world: World) -> str:
+    (service,) = world.of("Service")
+    revision: str = service["spec"]["selector"]["anneal.dev/revision"]
+    return revision
+
+
+def test_the_artifact_of_a_job_is_pinned_and_served() -> None:
+    world = of_job().run()
+    status = world.status
+    assert status["stable"]["artifact"]["digest"] == DIGEST
+    assert status["stable"]["readyReplicas"] == 1
+    assert (status["url"], status["servedName"], status["replicas"]) == ("http://support.team.svc/v1", "support", "1/1")
+    assert {c["type"]: (c["status"], c["reason"]) for c in status["conditions"]} == {
+        "Ready": ("True", "Serving"), "Available": ("True", "Serving"), "ArtifactVerified": ("True", "Serving")}
+    assert service_leads_to(world) == status["stable"]["hash"]
+    assert [entry["event"] for entry in status["timeline"]] == ["created", "resolved", "started", "ready"]
+    assert "next" not in status
+    settled(world)
+
+
+def test_a_folder_is_resolved_by_a_job_that_is_removed_afterwards() -> None:
+    world = of_folder().run()
+    assert world.status["stable"]["artifact"] == ARTIFACT
+    assert world.of("Job") == []
+    assert [c["metadata"]["name"] for c in world.of("ConfigMap")] == [world.status["stable"]["name"]]
+    settled(world)
+
+
+def test_a_job_that_does_not_exist_is_waited_for() -> None:
+    world = World(make_modeldeployment())
+    world.step()
+    assert world.condition("Ready")["reason"] == "FineTuneJobNotFound"
+    assert "'support'" in world.condition("Ready")["message"]
+    assert world.condition("Reconciling")["status"] == "True"
+    assert world.created == []
+    world.fine_tune_job = published()
+    assert world.run().condition("Ready")["status"] == "True"
+
+
+@pytest.mark.parametrize("job", [published(None, "Running"), published(ARTIFACT, "Running")])
+def test_a_job_that_has_not_published_is_waited_for(job: Object) -> None:
+    world = World(make_modeldeployment(), fine_tune_job=job)
+    world.step()
+    assert world.condition("Ready")["reason"] == "FineTuneJobNotPublished"
+    assert "Running" in world.condition("Ready")["message"]
+    assert world.created == []
+
+
+@pytest.mark.parametrize("later", [None, published(None, "Running"), published(None, "Failed")])
+def test_the_pin_outlives_what_it_came_from(later: Object | None) -> None:
+    world = of_job().run()
+    before = world.status
+    world.fine_tune_job = later
+    world.run()
+    assert world.status == before
+    settled(world)
+
+
+def test_a_newer_artifact_is_a_new_revision_that_gets_traffic_when_it_is_ready() -> None:
+    world = of_job().run()
+    old = world.status["stable"]["hash"]
+    world.fine_tune_job = published(OTHER)
+    world.step()
+    new = world.status["next"]["hash"]
+    assert new != old
+    assert service_leads_to(world) == old
+    assert world.condition("Available")["status"] == "True"
+    assert (world.condition("Ready")["status"], world.status["replicas"]) == ("False", "0/1")
+    assert len(world.of("Deployment")) == 2
+    world.run()
+    assert service_leads_to(world) == new
+    assert world.status["stable"]["artifact"] == OTHER
+    assert [d["metadata"]["labels"]["anneal.dev/revision"] for d in world.of("Deployment")] == [new]
+    assert len(world.of("ConfigMap")) == 1
+    settled(world)
+
+
+def test_traffic_moves_only_when_all_replicas_are_ready() -> None:
+    world = of_job(replicas=2).run()
+    old = world.status["stable"]["hash"]
+    world.fine_tune_job = published(OTHER)
+    world.step()
+    (new,) = [d for d in world.of("Deployment") if d["metadata"]["labels"]["anneal.dev/revision"] != old]
+    new["status"] = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 1}
+    world.step()
+    assert service_leads_to(world) == old
+    assert world.status["replicas"] == "1/2"
+    new["status"] = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}
+    world.step()
+    assert service_leads_to(world) == new["metadata"]["labels"]["anneal.dev/revision"]
+
+
+def test_going_back_before_the_switch_drops_the_new_revision() -> None:
+    world = of_job().run()
+    old = world.status["stable"]
+    world.spec(engine={"maxModelLen": 512})
+    world.step()
+    world.spec(engine={"maxModelLen": 2048})
+    world.run()
+    assert world.status["stable"] == old
+    assert len(world.of("Deployment")) == 1
+    settled(world)
+
+
+@pytest.mark.parametrize("changes", [
+    {"engine": {"maxModelLen": 512}}, {"resources": {"cpu": "2", "memory": "4Gi"}}, {"servedName": "other"},
+    {"scheduling": {"nodeSelector": {"a": "b"}}}], ids=str)
+def test_what_serving_depends_on_makes_a_new_revision(changes: dict[str, Any]) -> None:
+    world = of_job().run()
+    old = world.status["stable"]["hash"]
+    world.spec(**changes)
+    world.run()
+    assert world.status["stable"]["hash"] != old
+    settled(world)
+
+
+def test_scaling_makes_no_new_revision() -> None:
+    world = of_job().run()
+    old = world.status["stable"]["hash"]
+    world.spec(replicas=3)
+    world.run()
+    assert (world.status["stable"]["hash"], world.status["replicas"]) == (old, "3/3")
+    world.spec(replicas=0)
+    world.run()
+    assert (world.condition("Ready")["status"], world.condition("Ready")["reason"]) == ("True", "ScaledToZero")
+    assert (world.condition("Available")["status"], world.status["phase"]) == ("False", "Stopped")
+    settled(world)
+
+
+def test_a_newer_operator_restarts_nothing() -> None:
+    world = of_job().run()
+    (before,) = world.of("Deployment")
+    config = world.of("ConfigMap")[0]["data"]["deployment.json"]
+    (frozen,) = [m for m in world.decide().applies if m["kind"] == "Deployment"]
+    assert {**json.loads(config)["spec"], "replicas": 1} == frozen["spec"] == before["spec"]
+    changed = json.loads(config)
+    changed["spec"]["template"]["spec"]["containers"][0]["image"] = "example.com/vllm:old"
+    world.of("ConfigMap")[0]["data"]["deployment.json"] = json.dumps(changed)
+    (applied,) = [m for m in world.decide().applies if m["kind"] == "Deployment"]
+    assert applied["spec"]["template"]["spec"]["containers"][0]["image"] == "example.com/vllm:old"
+
+
+def test_a_lost_deployment_comes_back_as_it_was() -> None:
+    world = of_job().run()
+    (before,) = world.of("Deployment")
+    world.lose("Deployment", before["metadata"]["name"])
+    world.run()
+    assert world.of("Deployment")[0]["spec"] == before["spec"]
+    settled(world)
+
+
+def test_a_folder_that_is_no_model_is_refused_until_the_spec_changes() -> None:
+    said = json.dumps({"message": "/mnt/pvc/models/out has no config.json"})
+    world = of_folder()
+    world.script = lambda stage, attempt: End(0, said)
+    world.run()
+    assert world.condition("Stalled")["reason"] == "ArtifactInvalid"
+    assert "config.json" in world.condition("Ready")["message"]
+    assert world.condition("ArtifactVerified")["status"] == "False"
+    world.script = lambda stage, attempt: End(0, json.dumps({"artifact": ARTIFACT}))
+    world.spec(model={"uri": "pvc://models/other"})
+    assert world.run().condition("Ready")["status"] == "True"
+
+
+def test_a_resolve_job_that_crashes_is_made_again() -> None:
+    world = of_folder()
+    ends = iter([End(1), End(0, json.dumps({"artifact": ARTIFACT}))])
+    world.script = lambda stage, attempt: next(ends)
+    world.run()
+    assert world.condition("Ready")["status"] == "True"
+    assert len([name for name in world.created if name.endswith("-1")]) == 3
+
+
+def test_a_foreign_service_of_the_name_is_named() -> None:
+    world = of_job()
+    world.refuse = lambda m: WriteError("Service", "support", 409, "NameTaken", "Service support exists") \
+        if m["kind"] == "Service" else None
+    for _ in range(3):
+        world.step()
+    assert world.condition("Stalled")["reason"] == "NameTaken"
+
+
+def pod_of(world: World, container: str = "server", *, state: Object | None = None, last: Object | None = None,
+           restarts: int = 0, conditions: tuple[Object, ...] = (), phase: str = "Running") -> Object:
+    """A server pod of the newest revision, beside a Deployment that is not Ready."""
+    deployment = world.of("Deployment")[-1]
+    pod = world.add_pod(deployment)
+    pod["metadata"]["labels"]["owner"] = deployment["metadata"]["name"]
+    key = "initContainerStatuses" if container == "fetch" else "containerStatuses"
+    pod["status"] = {"phase": phase, "conditions": list(conditions), key: [{
+        "name": container, "image": "example.com/vllm:1", "restartCount": restarts,
+        "state": state or {"running": {"startedAt": "2026-03-02T10:00:00Z"}}, "lastState": last or {}}]}
+    return pod
+
+
+UNSCHEDULED = (make_condition("PodScheduled", "False", "Unschedulable", "0/1 nodes: Insufficient nvidia.com/gpu"),)
+DIFFERS = '{"message": "model.safetensors has sha256 x"}'
+TROUBLE: dict[str, tuple[dict[str, Any], Reason, bool, str]] = {
+    "checksums differ": (
+        {"container": "fetch", "state": exited(12, DIFFERS), "phase": "Pending"},
+        Reason.ARTIFACT_INVALID, True, "sha256 x"),
+    "checksums differed and fetch waits": (
+        {"container": "fetch", "state": waiting("CrashLoopBackOff"), "phase": "Pending", "last": exited(12, DIFFERS)},
+        Reason.ARTIFACT_INVALID, True, "sha256 x"),
+    "the server is too large": (
+        {"state": waiting("CrashLoopBackOff"), "last": exited(137, reason="OOMKilled"), "restarts": 1},
+        Reason.OUT_OF_MEMORY, True, "4Gi"),
+    "the server ends again and again": (
+        {"state": waiting("CrashLoopBackOff"), "last": exited(1, "last words"), "restarts": 3},
+        Reason.SERVER_CRASHED, True, "last words"),
+    "no node has room": (
+        {"phase": "Pending", "conditions": UNSCHEDULED}, Reason.UNSCHEDULABLE, False, "nvidia.com/gpu"),
+    "the image cannot be pulled": (
+        {"phase": "Pending", "state": waiting("ImagePullBackOff")}, Reason.IMAGE_PULL_FAILED, False, "vllm:1"),
+    "one crash is no trouble yet": (
+        {"state": waiting("CrashLoopBackOff"), "last": exited(1), "restarts": 1}, Reason.STARTING, False, "0/1"),
+    "it takes too long": (
+        {"conditions": (make_condition("PodScheduled", seconds=-1300),)}, Reason.SERVER_NOT_READY, True, "20 minutes"),
+}
+
+
+@pytest.mark.parametrize(("pod", "reason", "stalled", "word"), TROUBLE.values(), ids=TROUBLE)
+def test_what_keeps_a_server_from_answering(pod: dict[str, Any], reason: Reason, stalled: bool, word: str) -> None:
+    world = of_job()
+    world.step()
+    pod_of(world, **pod)
+    world.step()
+    ready = world.condition("Ready")
+    assert (ready["status"], ready["reason"]) == ("False", reason)
+    assert word in ready["message"]
+    assert bool(world.condition("Stalled")) is stalled
+    assert world.last.requeue_after == 10
+    if reason is not Reason.STARTING:
+        assert [event.reason for event in world.events][-1] == reason
+
+
+def test_what_was_broken_recovers_by_itself() -> None:
+    world = of_job()
+    world.step()
+    pod = pod_of(world, state=waiting("CrashLoopBackOff"), last=exited(1), restarts=3)
+    world.step()
+    assert world.condition("Stalled")["reason"] == "ServerCrashed"
+    del world.objects["Pod", pod["metadata"]["name"]]
+    assert world.run().condition("Ready")["status"] == "True"
+    assert world.condition("Stalled") == {}
+
+
+def test_no_room_beside_the_revision_that_serves_has_its_own_reason() -> None:
+    world = of_job().run()
+    old = world.status["stable"]["hash"]
+    world.spec(engine={"maxModelLen": 512})
+    world.step()
+    new = world.status["next"]["hash"]
+    (deployment,) = [d for d in world.of("Deployment") if d["metadata"]["labels"]["anneal.dev/revision"] == new]
+    pod = world.add_pod(deployment)
+    pod["status"] = {"phase": "Pending", "conditions": list(UNSCHEDULED)}
+    world.step()
+    ready = world.condition("Ready")
+    assert ready["reason"] == "InsufficientSurgeCapacity"
+    assert old in ready["message"]
+    assert world.condition("Available")["status"] == "True"
+    assert service_leads_to(world) == old
+
+
+def test_a_quota_that_forbids_pods_is_read_from_the_deployment() -> None:
+    world = of_job()
+    world.step()
+    text = 'pods "x" is forbidden: exceeded quota: gpus'
+    failure = make_condition("ReplicaFailure", "True", "FailedCreate", text)
+    world.of("Deployment")[0]["status"] = {"conditions": [failure]}
+    world.step()
+    assert world.condition("Ready")["reason"] == "QuotaExceeded"
+
+
+def test_the_log_of_a_server_that_ends_again_and_again_is_asked_for() -> None:
+    world = of_job()
+    world.step()
+    pod = pod_of(world, state=waiting("CrashLoopBackOff"), last=exited(1), restarts=3)
+    (request,) = world.needs().logs
+    assert (request.pod, request.container, request.previous) == (pod["metadata"]["name"], "server", True)
+    world.logs[request.pod, request.container] = "ValueError: max seq len"
+    world.step()
+    assert "ValueError: max seq len" in world.condition("Ready")["message"]
+
+
+def test_events_of_pods_that_wait_are_asked_for() -> None:
+    world = of_job()
+    world.step()
+    pod = pod_of(world, phase="Pending", state=waiting("ContainerCreating"))
+    assert world.needs().events_of == (pod["metadata"]["name"],)
+
+
+def test_deleting_the_resource_makes_nothing() -> None:
+    world = World(make_modeldeployment(deleting=True), fine_tune_job=published())
+    plan = world.step()
+    assert (plan.creates, plan.applies, plan.status) == ((), (), None)
+
+
+def test_an_unknown_field_is_named_and_what_serves_goes_on() -> None:
+    world = of_job().run()
+    made = list(world.created)
+    world.spec(strategy="canary")
+    world.step()
+    assert world.condition("Stalled")["reason"] == "UnsupportedSpec"
+    assert "spec.strategy" in world.condition("Stalled")["message"]
+    assert (world.created, world.deleted) == (made, [])

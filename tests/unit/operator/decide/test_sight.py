@@ -1,0 +1,140 @@
+"""What a pass asks for and what it makes of it: logs, progress, a sidecar that dies, Events of what is stuck."""
+
+from datetime import timedelta
+
+import pytest
+
+from anneal_api.finetunejob import ProgressStatus
+from anneal_api.run import parse_progress
+from anneal_operator.decide import progress
+from tests.factories import (
+    START,
+    Object,
+    exited,
+    make_condition,
+    make_finetunejob,
+    progress_line,
+    waiting,
+)
+from tests.unit.operator.decide.world import End, World, good
+
+
+def at_stage(stage: str) -> World:
+    """A world whose run is at this stage, with its pod running."""
+    world = World(make_finetunejob(), lambda s, a: End(None) if s == stage else good(s, a))
+    world.run(until=lambda w: f"{stage}-0" in w.job_names())
+    world.play()
+    world.step()
+    return world
+
+
+def pod_of(world: World) -> Object:
+    return next(pod for pod in world.of("Pod") if pod["status"]["phase"] == "Running")
+
+
+def test_progress_is_read_from_the_train_pod_every_ten_seconds() -> None:
+    world = at_stage("train")
+    name = pod_of(world)["metadata"]["name"]
+    world.logs[name, "trainer"] = "\n".join([progress_line(1, loss=3.0, seconds=7), progress_line(30, loss=1.5)])
+    world.step()
+    found = world.status["progress"]
+    assert (found["step"], found["totalSteps"], found["percent"], found["loss"]) == (30, 100, 30, 1.5)
+    assert found["summary"] == "30% (30/100)"
+    assert {"event": "firstStep", "time": "2026-03-02T10:00:07Z"} in world.status["timeline"]
+    assert world.last.requeue_after == 10
+    assert [e.message for e in world.events if "25%" in e.message] == [
+        "stage train: more than 25% done, 30% (30/100), loss 1.5"]
+    world.logs[name, "trainer"] = progress_line(60, loss=1.2)
+    world.now += timedelta(seconds=9)
+    world.step()
+    assert world.status["progress"]["step"] == 30
+    world.now += timedelta(seconds=1)
+    world.step()
+    assert world.status["progress"]["step"] == 60
+
+
+def test_only_the_train_pods_log_is_polled() -> None:
+    for stage in ("prepare", "evaluate", "publish"):
+        assert at_stage(stage).needs().logs == ()
+
+
+def test_the_end_of_training_is_read_once_more_for_the_first_step() -> None:
+    world = at_stage("train")
+    pod = pod_of(world)
+    world.logs[pod["metadata"]["name"], "trainer"] = progress_line(1, seconds=7)
+    world.script = good
+    world.play()
+    world.step()
+    assert {"event": "firstStep", "time": "2026-03-02T10:00:07Z"} in world.status["timeline"]
+    assert (world.status["progress"]["percent"], world.status["progress"]["firstLoss"]) == (100, 3.0)
+
+
+def test_what_a_line_lacks_stays_as_it_was() -> None:
+    first = parse_progress(progress_line(1, loss=3.0))
+    second = parse_progress(progress_line(2, loss=None))
+    assert first
+    assert second
+    known = progress.read(progress.read(None, first, START), second, START)
+    assert (known.first_loss, known.loss, known.step) == (3.0, 3.0, 2)
+
+
+@pytest.mark.parametrize(("before", "after", "marks"), [
+    (0, 24, []), (24, 25, [25]), (25, 49, []), (0, 60, [50]), (60, 99, [75]), (80, 100, []), (10, 100, [])])
+def test_milestones_are_told_once(before: int, after: int, marks: list[int]) -> None:
+    assert progress.passed(ProgressStatus(percent=before), ProgressStatus(percent=after)) == marks
+
+
+def test_an_engine_that_ends_again_and_again_fails_the_attempt_with_its_last_words() -> None:
+    world = at_stage("evaluate")
+    pod = pod_of(world)
+    name = pod["metadata"]["name"]
+    pod["status"]["initContainerStatuses"] = [{"name": "engine", "restartCount": 3, "image": "example.com/vllm:1",
+                                               "state": waiting("CrashLoopBackOff"), "lastState": exited(1)}]
+    (request,) = world.needs().logs
+    assert (request.pod, request.container, request.previous) == (name, "engine", True)
+    world.logs[name, "engine"] = "ValueError: rank 512 is too large"
+    world.step()
+    assert world.condition("Ready")["reason"] == "Retrying"
+    assert "rank 512 is too large" in world.condition("Ready")["message"]
+    world.script = good
+    world.run()
+    assert "evaluate-1" in world.job_names()
+    assert world.status["phase"] == "Succeeded"
+
+
+def test_an_engine_that_is_too_large_ends_the_run() -> None:
+    world = at_stage("evaluate")
+    pod_of(world)["status"]["initContainerStatuses"] = [
+        {"name": "engine", "restartCount": 1, "state": waiting("CrashLoopBackOff"),
+         "lastState": exited(137, reason="OOMKilled")}]
+    world.step()
+    assert world.condition("Stalled")["reason"] == "OOMKilled"
+    assert "container engine: killed at its memory limit of 1536Mi" in world.condition("Ready")["message"]
+    world.run()
+    left = [job["metadata"]["labels"]["anneal.dev/stage"] for job in world.of("Job")]
+    assert left == ["prepare", "train"]
+
+
+def test_events_are_asked_for_where_something_is_stuck() -> None:
+    world = World(make_finetunejob())
+    world.run(until=lambda w: "prepare-0" in w.job_names())
+    assert world.needs().events_of == ("support-0f8fad5b-prepare-0",)
+    job = world.of("Job")[0]
+    pod = world.add_pod(job)
+    assert world.needs().events_of == ()
+    pod["status"] = {"phase": "Pending", "conditions": [make_condition("PodScheduled")]}
+    assert world.needs().events_of == (pod["metadata"]["name"], f"support-0f8fad5b-ws-{world.status['run']['id']}")
+
+
+def test_claims_are_asked_for_before_a_stage_and_not_after() -> None:
+    world = World(make_finetunejob())
+    world.step()
+    assert set(world.needs().claims) == {"models", "data"}
+    world.step()
+    assert world.needs().claims == ()
+
+
+def test_a_run_that_is_over_asks_for_nothing() -> None:
+    for script in (good, lambda s, a: End(11)):
+        needs = World(make_finetunejob(), script).run().needs()
+        assert (needs.claims, needs.config_maps, needs.events_of, needs.logs) == ((), (), (), ())
