@@ -11,10 +11,9 @@ from pathlib import Path
 from anneal_cli import completing
 from anneal_cli.cluster import Cluster
 from anneal_cli.errors import FAILED, INTERRUPTED, OK, CliError
+from anneal_cli.rights import RIGHTS, needs
 from anneal_cli.session import Session
 
-VERBS = ("init", "status", "list", "logs", "plot", "chat", "events", "explain", "retry", "suspend", "resume", "doctor",
-         "report", "version", "completion")
 COMPLETE = "__complete"
 COMMON = (
     (("-n", "--namespace"), "NAME", "namespace; default: the context's own"),
@@ -80,9 +79,10 @@ def parser() -> argparse.ArgumentParser:
                                    epilog=EPILOG)
     _add_common(root, default=None)
     verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for name in VERBS:
+    for name in RIGHTS:
         module = importlib.import_module(f"anneal_cli.verbs.{name}")
-        verb = verbs.add_parser(name, help=module.HELP, description=module.HELP, epilog=module.EPILOG)
+        epilog = f"{module.EPILOG} {needs(name)}"
+        verb = verbs.add_parser(name, help=module.HELP, description=module.HELP, epilog=epilog)
         # A default of a verb would overwrite what stands in front of it: `anneal -n team status`.
         _add_common(verb, default=argparse.SUPPRESS)
         module.configure(verb)

@@ -18,8 +18,7 @@ from anneal_cli.session import Session
 from anneal_cli.views.chat import screen
 
 HELP = "Ask a served model; --compare base shows the base model's answer beside it. Without -p it is a conversation."
-EPILOG = ("Talks to a ready pod through the API server, so it needs no route to the cluster. Needs get on "
-          "modeldeployments, list on pods and create and get on pods/portforward. With -o json: one object "
+EPILOG = ("Talks to a ready pod through the API server, so it needs no route to the cluster. With -o json: one object "
           "{prompt, tuned} or {prompt, base, tuned} per line.")
 
 

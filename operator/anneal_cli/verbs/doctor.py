@@ -11,8 +11,7 @@ from anneal_cli.views.findings import checklist
 from anneal_cli.views.text import symbols_for
 
 HELP = "Check that this cluster is ready for a run, and say how to fix what is not."
-EPILOG = ("Exit code 1 when a check has failed; warnings leave it at 0. Reads CRDs, Deployments, StorageClasses, "
-          "claims and nodes; a check whose objects you may not read becomes a warning.")
+EPILOG = "Exit code 1 when a check has failed, 0 with warnings. What you may not read becomes a warning."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from anneal_cli.session import Session
 from anneal_cli.views.events import table
 
 HELP = "Show the Events of a resource and of its Jobs, pods and claims, oldest first."
-EPILOG = "Needs list on events and get on finetunejobs and modeldeployments. Clusters keep events for an hour."
+EPILOG = "Clusters keep events for an hour."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

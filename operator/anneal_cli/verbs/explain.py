@@ -12,7 +12,7 @@ from anneal_cli.session import Session
 from anneal_cli.views.explanation import explanation
 
 HELP = "Say why a resource waits or has failed, and how to fix it."
-EPILOG = "Needs get on finetunejobs and modeldeployments and list on events."
+EPILOG = "Exit code 0 whatever the state is; `anneal status NAME` tells by its own."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from anneal_cli.session import Session
 HELP = "Print a FineTuneJob and a ModelDeployment to start from."
 EXAMPLE = ("Example: anneal init support --model pvc://models/smollm2 --dataset pvc://data/train.jsonl "
            "--output pvc://models/support > support.yaml")
-EPILOG = f"Asks for what is missing, on a terminal; asks no cluster. {EXAMPLE}"
+EPILOG = f"Asks for what is missing, on a terminal. {EXAMPLE}."
 QUESTIONS = {
     "model": "Base model (pvc://CLAIM/FOLDER or hf://OWNER/NAME)",
     "dataset": "Training rows (pvc://CLAIM/FILE.jsonl)",

@@ -8,7 +8,7 @@ from anneal_cli.session import Session
 from anneal_cli.views.listing import table
 
 HELP = "List FineTuneJobs and ModelDeployments."
-EPILOG = "Needs list on finetunejobs and modeldeployments."
+EPILOG = "Columns are never cut, so that grep and awk work."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,7 @@ from anneal_cli.session import Session
 from anneal_cli.views.logline import render
 
 HELP = "Print the logs of all stages in order; -f follows them across stages and restarts until the run has ended."
-EPILOG = ("A bare NAME means the FineTuneJob where both kinds have it; mdep/NAME or --stage serve means the servers. "
-          "Needs get, list and watch on pods and finetunejobs or modeldeployments, and get on pods/log.")
+EPILOG = "A bare NAME means the FineTuneJob where both kinds have it; mdep/NAME or --stage serve means the servers."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from anneal_cli.views.chart import chart
 from anneal_cli.views.svg import svg
 
 HELP = "Draw the loss curve of a run in the terminal, or write it as SVG or CSV."
-EPILOG = "Reads the logs of the train pods: needs get on finetunejobs, list on pods and get on pods/log."
+EPILOG = "Reads the logs of the train pods."
 ROWS = 14
 STYLES = {"loss": "cyan", "eval loss": "yellow"}
 

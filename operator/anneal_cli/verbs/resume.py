@@ -7,7 +7,7 @@ from anneal_cli.session import Session
 from anneal_cli.steering import change_spec, find_job
 
 HELP = "Resume a suspended run from its last checkpoint."
-EPILOG = "Clears spec.suspend. Needs get and patch on finetunejobs."
+EPILOG = "Clears spec.suspend."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

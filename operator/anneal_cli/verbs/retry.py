@@ -8,8 +8,7 @@ from anneal_cli.session import Session
 from anneal_cli.steering import change_spec, find_job
 
 HELP = "Run a FineTuneJob again, from the beginning, with the spec it has."
-EPILOG = ("Sets spec.runId to a new value, which makes a new run with its own folder in the output. "
-          "Needs get and patch on finetunejobs.")
+EPILOG = "Sets spec.runId to a new value, which makes a new run with its own folder in the output."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -20,8 +20,7 @@ from anneal_cli.views.lines import line
 from anneal_cli.views.text import Symbols, symbols_for
 
 HELP = "Show where FineTuneJobs and ModelDeployments stand; -w follows them until they are ready or have failed."
-EPILOG = ("Needs get, list and watch on finetunejobs and modeldeployments. With -w the exit code is 0 when all are "
-          "ready and 1 when one has stalled or was deleted.")
+EPILOG = "With -w the exit code is 0 when all are ready and 1 when one has stalled or was deleted."
 REDRAWS_PER_SECOND = 4
 
 

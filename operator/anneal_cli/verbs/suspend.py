@@ -7,7 +7,7 @@ from anneal_cli.session import Session
 from anneal_cli.steering import change_spec, find_job
 
 HELP = "Suspend a run: the running pod saves a checkpoint and is removed."
-EPILOG = "Sets spec.suspend. Needs get and patch on finetunejobs."
+EPILOG = "Sets spec.suspend."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,7 @@ from anneal_cli.session import Session
 from anneal_cli.skew import installed_crds, skew
 
 HELP = "Show the versions of anneal, the cluster and the CRDs, and say whether they fit together."
-EPILOG = ("Exit code 1 when the CRDs in the cluster know fewer fields than this program. --client asks no cluster. "
-          "Needs get on customresourcedefinitions.")
+EPILOG = "Exit code 1 when the CRDs in the cluster are not those of this program. --client asks no cluster."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
