@@ -112,7 +112,8 @@ def _check_prompts(run: RunSpec, model: BaseModel, masker: Masker, prompts: list
         tokens = len(masker.tokenizer.encode(text, add_special_tokens=False).ids)
         if tokens + run.evaluation.max_new_tokens > room:
             raise BadData(
-                f'prompt "{prompt.id}" has {tokens} tokens; with evaluation.maxNewTokens {run.evaluation.max_new_tokens} '
+                f'prompt "{prompt.id}" has {tokens} tokens; with evaluation.maxNewTokens '
+                f"{run.evaluation.max_new_tokens} "
                 f"the engine has room for {room}. Fix: shorten it, lower maxNewTokens or raise dataset.maxTokens."
             )
 
