@@ -65,6 +65,10 @@ test-unit: ## Unit tests alone
 test-apiserver: ## Tests against a real kube-apiserver
 	@$(DEV) python -m pytest -q -m apiserver tests/apiserver
 
+.PHONY: test-faults
+test-faults: ## Tests that kill, refuse, cut and freeze, against a real kube-apiserver
+	@$(DEV) python -m pytest -q -m apiserver tests/faults
+
 .PHONY: test-trainer
 test-trainer: ## Tests of the trainer with real torch on CPU
 	@$(TRAINER) python -m pytest -q -m torch tests/unit
