@@ -1,6 +1,7 @@
 """`anneal chat`: ask a served model, side by side with its base on request."""
 
 import argparse
+import importlib
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ def _converse(chat: "Chat", session: Session) -> None:
 
 
 def _read_line(session: Session) -> str:
+    # Loaded for its effect: input() then edits lines and knows the ones before.
+    importlib.import_module("readline")
     try:
         return session.out.input("[bold]> [/bold]").strip()
     except EOFError:
@@ -129,7 +132,8 @@ class Chat:
             answers = {"base" if s.model == BASE_MODEL_NAME else "tuned": s.answer for s in self._speakers}
             self._session.print_json({"prompt": prompt, **answers}, None)
             return
-        if len(self._args.prompt or []) > 1 or len(self._speakers) > 1:
+        # In a conversation the prompt stands there already.
+        if self._args.prompt and (len(self._args.prompt) > 1 or len(self._speakers) > 1):
             self._session.say(f"> {prompt}")
         self._session.out.print(self._screen())
 
