@@ -15,6 +15,7 @@ from anneal_operator.decide.stages import CONDITIONS, begun, get, put, settle
 from anneal_operator.decide.view import View
 from anneal_operator.desired import run as run_children
 from anneal_operator.desired import stage as stage_children
+from anneal_operator.desired.names import LABEL_RUN
 from anneal_operator.settings import PodSettings
 
 BACKOFF_SECONDS = 10.0
@@ -37,7 +38,8 @@ class Move:
 
 def next_move(view: View, settings: PodSettings) -> Move:
     """Take in what is over, then decide about the stage that the run is at."""
-    if view_has_strangers(view):
+    if any(objects.label(job, LABEL_RUN) != view.run.id for job in view.children.jobs):
+        # Names repeat between runs, and two runs must not write side by side.
         text = "removing what is left of the previous run"
         return Move(view.status, Outlook("working", Reason.ACCEPTED, text), requeue_after=1.0)
     settled = settle(view)
@@ -57,11 +59,6 @@ def next_move(view: View, settings: PodSettings) -> Move:
     if seen.state == "absent":
         return _start(view, status, stage, settings)
     return _wait(view, status, stage, seen)
-
-
-def view_has_strangers(view: View) -> bool:
-    """Are there Jobs of an earlier run? Names repeat between runs, and two runs must not write side by side."""
-    return any(objects.label(job, "anneal.dev/run") != view.run.id for job in view.children.jobs)
 
 
 def _over_limit(view: View, status: FineTuneJobStatus, stage: Stage) -> Verdict | None:

@@ -22,13 +22,16 @@ from anneal_operator.decide.readiness import Outlook, announce, first_line, note
 from anneal_operator.decide.sight import Sight, look
 from anneal_operator.decide.stages import CONDITIONS, current, fresh, get, settle
 from anneal_operator.decide.view import View
-from anneal_operator.desired.names import LABEL_RUN
+from anneal_operator.desired.names import LABEL_ATTEMPT, LABEL_RUN, LABEL_STAGE
 from anneal_operator.desired.run import run_id, workspace_name
 from anneal_operator.desired.stage import ENGINE, MAIN, claims_of
 from anneal_operator.settings import PodSettings
 
 PHASES = {Stage.PREPARE: "Preparing", Stage.TRAIN: "Training", Stage.EVALUATE: "Evaluating",
           Stage.PUBLISH: "Publishing"}
+
+LAST_LINES = 60
+"""Of a container that failed. The limit in bytes counts from the first of these lines, and the last ones matter."""
 
 
 def needs(resource: Object, children: Children, now: datetime) -> Needs:
@@ -72,11 +75,13 @@ def _logs(view: View) -> tuple[LogRequest, ...]:
         return ()
     name = objects.name(seen.pod)
     if seen.state == "failed" and not objects.ended(seen.pod):
-        return (LogRequest(name, ENGINE, previous=True),)
+        return (LogRequest(name, ENGINE, previous=True, tail_lines=LAST_LINES),)
     started = objects.container_status(seen.pod, MAIN).get("state") or {}
     running = "running" in started and stage is Stage.TRAIN and progress.due(view.status.progress, view.now)
     final = seen.state == "succeeded" and stage is Stage.TRAIN
-    return (LogRequest(name, MAIN),) if running or final or seen.state == "failed" else ()
+    if seen.state == "failed":
+        return (LogRequest(name, MAIN, tail_lines=LAST_LINES),)
+    return (LogRequest(name, MAIN),) if running or final else ()
 
 
 def plan(facts: Facts, now: datetime, settings: PodSettings) -> Plan:
@@ -158,8 +163,8 @@ def _deletes(view: View) -> tuple[Delete, ...]:
 def _superseded(view: View, job: Object) -> bool:
     if view.run.state != "Running":
         return True
-    stage = view.stage(Stage(objects.label(job, "anneal.dev/stage")))
-    return int(objects.label(job, "anneal.dev/attempt")) < stage.attempt
+    attempts = {stage.name: stage.attempt for stage in view.status.stages}
+    return int(objects.label(job, LABEL_ATTEMPT) or 0) < attempts.get(objects.label(job, LABEL_STAGE), 0)
 
 
 def _keeps_workspace(view: View) -> bool:

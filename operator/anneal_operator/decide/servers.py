@@ -53,7 +53,7 @@ def servers(children: Children, revision: str) -> Servers:
 
 def log_requests(found: Servers) -> tuple[LogRequest, ...]:
     """The last words of servers that end again and again."""
-    return tuple(LogRequest(objects.name(pod), container, previous=True) for pod in found.pods
+    return tuple(LogRequest(objects.name(pod), container, previous=True, tail_lines=60) for pod in found.pods
                  for container in (FETCH, SERVER) if _restarts(pod, container) >= MAX_RESTARTS)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from anneal_api.finetunejob import ArtifactStatus
 from anneal_api.modeldeployment import BASE_MODEL_NAME, ModelDeploymentSpec
 from anneal_api.pod import Resources
-from anneal_api.serve import HEALTH_PATH, PORT, SERVE_FILE, ServeModel, ServeSpec
+from anneal_api.serve import CACHE_DIR, HEALTH_PATH, PORT, SERVE_FILE, ServeModel, ServeSpec
 from anneal_api.uri import parse_claim
 from anneal_operator.desired import pod
 from anneal_operator.desired.names import LABEL_REVISION, LABEL_UID
@@ -24,6 +24,8 @@ DEPLOYMENT_KEY = "deployment.json"
 """The revision's Deployment, frozen when the revision is made: a newer operator must not restart servers."""
 SERVICE_PORT = 80
 SMALL = Resources(cpu="500m", memory="1Gi")
+FETCHED_BASE = f"{CACHE_DIR}/base"
+"""Where fetch puts an hf:// base model."""
 START_SECONDS = 1200
 """Time that a server has to load its weights and answer a prompt."""
 PROBE_SECONDS = 2
@@ -45,10 +47,6 @@ def serve_spec(owner: Owner, spec: ModelDeploymentSpec, artifact: ArtifactStatus
         engine=spec.engine.type, artifact=artifact, models=[base], adapters=[tuned] if adapter else [],
         tokenizer_path=tuned.path, max_model_len=spec.engine.max_model_len, gpus=spec.resources.gpus,
         cpus=cores(spec.resources.cpu), memory_bytes=int(number(spec.resources.memory)))
-
-
-FETCHED_BASE = "/var/cache/anneal/base"
-"""Where fetch puts an hf:// base model."""
 
 
 def _mounted(uri: str) -> str:
