@@ -101,6 +101,12 @@ class Resource:
             return State.READY
         return State.SUSPENDED if self.spec.get("suspend") else State.PROGRESSING
 
+    def seconds_to(self, event: str) -> float | None:
+        """Seconds from the start of the timeline to an event of it; None when it has not happened."""
+        moments = [(entry.event, moment) for entry in self.status.timeline if (moment := parse_time(entry.time))]
+        found = next((moment for name, moment in moments if name == event), None)
+        return (found - moments[0][1]).total_seconds() if found else None
+
     @property
     def final(self) -> bool:
         """Whether nothing will change by itself."""

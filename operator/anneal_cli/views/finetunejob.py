@@ -33,8 +33,10 @@ def tree(resource: Resource, now: datetime, symbols: Symbols) -> RenderableType:
 
 def heading(resource: Resource, now: datetime, symbols: Symbols) -> Text:
     """Name, phase and how long it has taken."""
+    first = resource.seconds_to("firstStep")
     return Text.assemble(("FineTuneJob ", "bold"), (resource.name, "bold"), "  ", phase(resource, symbols),
-                         f"  {between(resource.created, _end(resource) or now)}")
+                         f"  {between(resource.created, _end(resource) or now)}",
+                         (f"  first step after {duration(first)}" if first is not None else "", "dim"))
 
 
 def phase(resource: Resource, symbols: Symbols) -> tuple[str, str]:

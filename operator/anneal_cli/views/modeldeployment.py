@@ -10,20 +10,23 @@ from anneal_api.conditions import Condition, ConditionType
 from anneal_api.modeldeployment import BASE_MODEL_NAME, RevisionStatus
 from anneal_cli.resource import Resource, parse_time
 from anneal_cli.views.finetunejob import artifact_lines, phase
-from anneal_cli.views.text import Symbols, between, join
+from anneal_cli.views.text import Symbols, between, duration, join
 from anneal_cli.views.trouble import trouble, unseen
-
-STEPS = ((ConditionType.ARTIFACT_VERIFIED, "artifact"), (ConditionType.AVAILABLE, "available"))
 
 
 def tree(resource: Resource, now: datetime, symbols: Symbols) -> RenderableType:
     """Everything the status tells."""
     status = resource.deployment
-    pods = f"{status.replicas} ready" if status.replicas else ""
+    pods = f"  {status.replicas} ready" if status.replicas else ""
+    ready = resource.seconds_to("ready")
+    after = f"  first ready after {duration(ready)}" if ready is not None else ""
     root = Tree(Text.assemble(("ModelDeployment ", "bold"), (resource.name, "bold"), "  ", phase(resource, symbols),
-                              f"  {pods}" if pods else ""), guide_style="dim")
-    for kind, label in STEPS:
-        root.add(_step(label, resource.condition(kind), now, symbols))
+                              pods, (after, "dim")), guide_style="dim")
+    verified = resource.condition(ConditionType.ARTIFACT_VERIFIED)
+    available = resource.condition(ConditionType.AVAILABLE)
+    has_begun = available and (available.status == "True" or (verified and verified.status == "True"))
+    root.add(_step("artifact", verified, now, symbols))
+    root.add(_step("available", available if has_begun else None, now, symbols))
     for label, revision in (("serving", status.stable), ("next", status.next)):
         if revision:
             root.add(_revision(label, revision))

@@ -59,7 +59,9 @@ def training() -> Object:
 
 def succeeded() -> Object:
     """Published, with scores."""
-    return job({"phase": "Succeeded", "conditions": [condition("Ready", "True", "Published", "published", since=312)],
+    return job({"phase": "Succeeded",
+                "timeline": [{"event": "created", "time": at(0)}, {"event": "firstStep", "time": at(17)}],
+                "conditions": [condition("Ready", "True", "Published", "published", since=312)],
                 "stages": [stage(name, "Succeeded", start, end, reason="StageSucceeded") for name, start, end in
                            zip(STAGES, (1, 14, 210, 300), (14, 210, 300, 312), strict=True)],
                 "dataset": DATASET,
@@ -105,7 +107,9 @@ def suspended() -> Object:
 
 def serving() -> Object:
     """An adapter beside its base."""
-    return deployment({"phase": "Serving", "replicas": "1/1", "url": "http://support.default.svc/v1",
+    return deployment({"phase": "Serving", "replicas": "1/1",
+                       "timeline": [{"event": "created", "time": at(0)}, {"event": "ready", "time": at(40)}],
+                       "url": "http://support.default.svc/v1",
                        "servedName": "support",
                        "stable": {"name": "support-12345678-3f0c41ab", "hash": "3f0c41ab", "artifact": ARTIFACT,
                                   "readyReplicas": 1},
@@ -122,6 +126,16 @@ def starting() -> Object:
                                       condition("Available", "False", "Starting", "the engine is loading", since=4),
                                       condition("Reconciling", "True", "Starting", since=4),
                                       condition("Ready", "False", "Starting", "the engine is loading", since=4)]})
+
+
+def verifying() -> Object:
+    """The FineTuneJob has not published yet."""
+    message = "FineTuneJob 'support' has not published yet; it says Running. Fix: Wait for it."
+    return deployment({"phase": "Verifying", "replicas": "0/1", "conditions": [
+        condition("ArtifactVerified", "Unknown", "FineTuneJobNotPublished", message),
+        condition("Available", "False", "FineTuneJobNotPublished", "no pod answers"),
+        condition("Reconciling", "True", "FineTuneJobNotPublished", message),
+        condition("Ready", "False", "FineTuneJobNotPublished", message)]})
 
 
 def progress_line(step: int, total: int = 69, loss: float = 1.25) -> str:

@@ -18,7 +18,7 @@ from tests.unit.cli.terminal import NOW, console, text
 GOLDEN = Path(__file__).parents[2] / "golden" / "cli"
 RESOURCES = {"training": samples.training(), "succeeded": samples.succeeded(), "failed": samples.failed(),
              "unschedulable": samples.unschedulable(), "suspended": samples.suspended(), "unseen": samples.job(),
-             "serving": samples.serving(), "starting": samples.starting()}
+             "serving": samples.serving(), "starting": samples.starting(), "verifying": samples.verifying()}
 WARNING = Event(NOW - timedelta(seconds=40), True, "FailedScheduling", "pod/support-1234-train-0",
                 "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", 7, {})
 NORMAL = Event(NOW - timedelta(seconds=90), False, "StageSucceeded", "finetunejob/support", "prepare finished in 13s",
