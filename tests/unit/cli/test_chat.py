@@ -1,70 +1,13 @@
 """`anneal chat` against a real HTTP server that speaks the OpenAI stream."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
 
 import pytest
 
-from anneal_cli import kinds
 from tests.unit.cli import samples
+from tests.unit.cli.engine import Engine, pod
 from tests.unit.cli.fake import FakeCluster
 from tests.unit.cli.terminal import anneal
-
-
-class Engine(BaseHTTPRequestHandler):
-    """Answers every chat with the model's name and the last message."""
-
-    models: ClassVar[list[str]] = ["base", "support"]
-    broken: ClassVar[bool] = False
-    asked: ClassVar[list[dict[str, Any]]] = []
-
-    def do_GET(self) -> None:
-        self._send("application/json", json.dumps({"data": [{"id": name} for name in self.models]}).encode())
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.asked.append(body)
-        if self.broken:
-            self._send("text/event-stream", b'data: {"error": {"message": "out of memory"}}\n\n')
-            return
-        pieces = [body["model"], " heard: ", body["messages"][-1]["content"], " ✓"]
-        events = [{"choices": [{"delta": {"role": "assistant"}}]},
-                  *({"choices": [{"delta": {"content": piece}}]} for piece in pieces)]
-        stream = "".join(f"data: {json.dumps(event)}\n\n" for event in events)
-        self._send("text/event-stream", f"{stream}data: [DONE]\n\n".encode())
-
-    def _send(self, kind: str, data: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args: Any) -> None:
-        """Quiet."""
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
-    monkeypatch.setattr(Engine, "asked", [])
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Engine)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    fake = FakeCluster(samples.serving(), pod())
-    fake.address = ("127.0.0.1", server.server_port)
-    yield fake
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def pod(ready: str = "True") -> samples.Object:
-    return {"kind": "Pod", "spec": {"containers": []}, "status": {"conditions": [{"type": "Ready", "status": ready}]},
-            "metadata": {"name": "server", "namespace": "default", "uid": "pod-uid",
-                         "labels": {kinds.LABEL_UID: "modeldeployment-support-uid"}}}
 
 
 def test_a_prompt_is_answered_by_the_tuned_model(cluster: FakeCluster) -> None:
