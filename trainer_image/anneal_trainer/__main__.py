@@ -107,7 +107,7 @@ def _stop(*_: object) -> NoReturn:
 def _failed(error: BaseException, stage: Stage, uid: str, places: Places) -> int:
     """Report a failure and give its exit code. A second SIGTERM must not cut the report short."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    known = error if isinstance(error, StageError) else storage_error(error)
+    known = error if isinstance(error, StageError | Preempted) else storage_error(error)
     if known is None:
         traceback.print_exception(error, file=sys.stdout)
     else:

@@ -12,7 +12,9 @@ StageError
 +- DiskFull
 +- NoValidCheckpoint
 +- EngineFailed         the serving engine beside evaluate does not answer
-+- Preempted            told to stop; the next pod goes on
+
+BaseException
++- Preempted            told to stop; the next pod goes on. No Exception, so that no library can swallow it
 
 A message says what is wrong, where, and how to fix it. Everything else that is raised is a bug: exit code 1.
 """
@@ -77,8 +79,8 @@ class EngineFailed(StageError):
     exit_code = CRASHED
 
 
-class Preempted(StageError):
-    exit_code = ExitCode.PREEMPTED
+class Preempted(BaseException):
+    exit_code: ClassVar[int] = ExitCode.PREEMPTED
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)

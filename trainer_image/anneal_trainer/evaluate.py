@@ -31,9 +31,13 @@ def evaluate(run: RunSpec, places: Places, engine_url: str = ENGINE_URL) -> Eval
     rows = list(read_lines(places.data / "test.jsonl"))
     prompts = load_prompts(places.claim(run.evaluation.prompts.uri)) if run.evaluation.prompts else []
     log.info("scoring %d rows and %d prompts with %s", len(rows), len(prompts), base.version())
-    with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+    pool = ThreadPoolExecutor(_IN_FLIGHT)
+    try:
         perplexities = [_perplexity(pool, engine, rows) for engine in (base, tuned)]
         answered = list(pool.map(lambda prompt: _ask(prompt, base, tuned, run.evaluation.max_new_tokens), prompts))
+    finally:
+        # When told to stop, only the questions already asked are waited for.
+        pool.shutdown(cancel_futures=True)
     status = EvaluationStatus(
         perplexity=Scores(base=perplexities[0], tuned=perplexities[1]) if rows else None,
         exact_match=Scores(
