@@ -106,11 +106,8 @@ def _unresolved(view: View, resolved: Resolved) -> Plan:
     verdict = _Writes(resolved.creates).refused(view.facts.write_errors) or resolved.verdict
     assert verdict is not None, "what is not resolved says why"
     outlook = Outlook("failed" if verdict.terminal else "working", verdict.reason, verdict.message)
-    stable, kept = view.status.stable, _Writes()
-    if stable:
-        kept = _of_revision(view, stable)
-        found = servers.servers(view.facts.children, stable.hash)
-        stable = stable.model_copy(update={"ready_replicas": found.ready})
+    stable = _counted(view, view.status.stable)
+    kept = _of_revision(view, stable) if stable else _Writes()
     invalid: Literal["False", "Unknown"] = "False" if verdict.reason is Reason.ARTIFACT_INVALID else "Unknown"
     conditions = view.condition(view.status.conditions, ConditionType.ARTIFACT_VERIFIED, invalid, verdict.reason,
                                 verdict.message)
@@ -124,29 +121,46 @@ def _unresolved(view: View, resolved: Resolved) -> Plan:
 
 def _serve(view: View, wanted: RevisionStatus) -> Plan:
     """Bring the wanted revision up, and move traffic to it when all of it is Ready."""
-    found = servers.servers(view.facts.children, wanted.hash)
-    wanted = wanted.model_copy(update={"ready_replicas": found.ready})
-    stable = view.status.stable
-    is_stable = stable is not None and stable.hash == wanted.hash
-    promoted = is_stable or found.all_ready(view.spec.replicas)
-    writes = _of_revision(view, wanted)
-    if stable and not promoted:
-        writes = writes.and_also(_of_revision(view, stable))
-        stable = stable.model_copy(update={"ready_replicas": servers.servers(view.facts.children, stable.hash).ready})
-    target = wanted.hash if promoted or stable is None else stable.hash
-    writes = writes.and_also(_Writes(applies=(serving.service(view.owner, target),)))
-    outlook = _outlook(view, wanted, found, writes)
-    status = view.status.model_copy(update={
-        "stable": wanted if promoted else stable, "next": None if promoted else wanted,
-        "url": serving.address(view.owner), "served_name": serving.served_name(view.owner, view.spec),
-        "conditions": list(_verified(view, found, outlook))})
-    total = found.ready if promoted else found.ready + (stable.ready_replicas if stable else 0)
-    status = _finish(view, status, outlook, ready=total, phase="Starting", newest=found.ready)
+    found, stable = servers.servers(view.facts.children, wanted.hash), view.status.stable
+    serves = stable is not None and stable.hash == wanted.hash
+    switch = serves or found.all_ready(view.spec.replicas)
+    writes = _wanted_children(view, wanted, None if switch else stable)
+    refusal = writes.refused(view.facts.write_errors)
+    # As long as the Service cannot be moved, the old revision has the traffic and must stay.
+    promoted = serves or (switch and refusal is None)
+    outlook = _outlook(view, wanted, found, refusal)
+    status = _serving_status(view, wanted, found, outlook, promoted=promoted)
     # Right after a promotion the old revision is still there; it goes once the status says so.
-    requeue = 0.0 if promoted and not is_stable else POLL_SECONDS
+    requeue = 0.0 if promoted and not serves else POLL_SECONDS
     return Plan(deletes=_deletes(view, wanted), creates=writes.creates, applies=writes.applies, status=status.to_wire(),
                 events=announce(view.status.conditions, status.conditions, outlook),
-                requeue_after=None if outlook.state == "done" and is_stable else requeue)
+                requeue_after=None if outlook.state == "done" and serves else requeue)
+
+
+def _wanted_children(view: View, wanted: RevisionStatus, stable: RevisionStatus | None) -> "_Writes":
+    """The wanted revision's children; with a stable revision beside it that one's too, and it has the traffic."""
+    service = _Writes(applies=(serving.service(view.owner, (stable or wanted).hash),))
+    kept = _of_revision(view, stable) if stable else _Writes()
+    return _of_revision(view, wanted).and_also(kept).and_also(service)
+
+
+def _serving_status(
+    view: View, wanted: RevisionStatus, found: servers.Servers, outlook: Outlook, *, promoted: bool,
+) -> ModelDeploymentStatus:
+    newest = wanted.model_copy(update={"ready_replicas": found.ready})
+    stable = newest if promoted else _counted(view, view.status.stable)
+    status = view.status.model_copy(update={
+        "stable": stable, "next": None if promoted else newest, "url": serving.address(view.owner),
+        "served_name": serving.served_name(view.owner, view.spec), "conditions": list(_verified(view, found, outlook))})
+    old = stable.ready_replicas if stable and not promoted else 0
+    return _finish(view, status, outlook, ready=found.ready + old, phase="Starting", newest=found.ready)
+
+
+def _counted(view: View, revision: RevisionStatus | None) -> RevisionStatus | None:
+    """The revision with its pods counted anew."""
+    if revision is None:
+        return None
+    return revision.model_copy(update={"ready_replicas": servers.servers(view.facts.children, revision.hash).ready})
 
 
 @dataclass(frozen=True)
@@ -171,9 +185,9 @@ def _of_revision(view: View, revision: RevisionStatus) -> _Writes:
     return _Writes((frozen,), (serving.deployment(frozen, view.spec.replicas),))
 
 
-def _outlook(view: View, wanted: RevisionStatus, found: servers.Servers, writes: _Writes) -> Outlook:
-    if verdict := writes.refused(view.facts.write_errors):
-        return Outlook("failed" if verdict.terminal else "working", verdict.reason, verdict.message)
+def _outlook(view: View, wanted: RevisionStatus, found: servers.Servers, refusal: Verdict | None) -> Outlook:
+    if refusal:
+        return Outlook("failed" if refusal.terminal else "working", refusal.reason, refusal.message)
     replicas = view.spec.replicas
     if found.all_ready(replicas):
         if replicas == 0:

@@ -229,6 +229,24 @@ def test_a_foreign_service_of_the_name_is_named() -> None:
     assert world.condition("Stalled")["reason"] == "NameTaken"
 
 
+def test_a_switch_that_is_refused_leaves_the_old_revision_in_place() -> None:
+    world = of_job().run()
+    old = world.status["stable"]["hash"]
+    world.refuse = lambda m: WriteError("Service", "support", 403, "Forbidden", 'User "x" cannot patch resource') \
+        if m["kind"] == "Service" and m["spec"]["selector"]["anneal.dev/revision"] != old else None
+    world.fine_tune_job = published(OTHER)
+    for _ in range(5):
+        world.step()
+        world.play()
+    assert world.condition("Ready")["reason"] == "PermissionDenied"
+    assert (world.status["stable"]["hash"], service_leads_to(world)) == (old, old)
+    assert len(world.of("Deployment")) == 2
+    world.refuse = lambda m: None
+    world.run()
+    assert service_leads_to(world) == world.status["stable"]["hash"] != old
+    settled(world)
+
+
 def pod_of(world: World, container: str = "server", *, state: Object | None = None, last: Object | None = None,
            restarts: int = 0, conditions: tuple[Object, ...] = (), phase: str = "Running") -> Object:
     """A server pod of the newest revision, beside a Deployment that is not Ready."""

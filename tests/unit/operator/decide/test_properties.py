@@ -104,7 +104,7 @@ def test_lost_children_change_nothing_about_the_end(lost: list[str]) -> None:
     assert {stage["failures"] for stage in world.status["stages"]} == {0}
 
 
-@SOME
+@settings(SOME, max_examples=12)
 @given(codes=scripts)
 def test_deciding_twice_says_the_same_and_a_pass_that_was_carried_out_is_quiet(codes: Codes) -> None:
     world = World(make_finetunejob(retry={"failures": FAILURES}), scripted(codes))
