@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -175,12 +176,21 @@ def _plain_errors(verb: str, collection: Collection, cluster: KubeCluster) -> It
     try:
         yield
     except ApiException as error:
-        raise explain_refusal(error.status or 0, str(error.reason), verb, collection, cluster.namespace,
-                              cluster.context) from error
+        status, body = _answer_of(error)
+        raise explain_refusal(status, body, verb, collection, cluster.namespace, cluster.context) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise Unavailable(
             f"The API server of context {cluster.context} does not answer: {_root_cause(error)}.",
             "Check that the cluster runs (`kubectl cluster-info`) and that --context is the right one.") from error
+
+
+def _answer_of(error: ApiException) -> tuple[int, str]:
+    """Status and body; a refused WebSocket has both in its text only: status, headers and body, with marks between."""
+    reason = str(error.reason)
+    handshake = re.match(r"Handshake status (\d+)", reason)
+    if error.status or not handshake:
+        return error.status or 0, reason
+    return int(handshake[1]), reason.rpartition("-+-+- ")[2]
 
 
 def _root_cause(error: BaseException) -> str:

@@ -120,6 +120,14 @@ def test_a_log_comes_line_by_line_without_a_last_newline(cluster: KubeCluster) -
     assert list(cluster.log("p", {"container": "main"})) == ["one", "two", "three"]
 
 
+@pytest.mark.parametrize(("status", "expected"), [(404, "pods gone"), (403, "You may not create pods/portforward")])
+def test_a_refused_port_forward_says_what_the_server_said(cluster: KubeCluster, status: int, expected: str) -> None:
+    refusal = {"kind": "Status", "message": "pods gone"}
+    Api.answers["GET /api/v1/namespaces/team/pods/p/portforward"] = [(status, refusal)]
+    with pytest.raises(CliError, match=expected), cluster.connect("p", 8000):
+        pytest.fail("there is no such pod")
+
+
 def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
     cluster = KubeCluster(str(write_kubeconfig(tmp_path / "config", "http://127.0.0.1:1")), None, None)
     with pytest.raises(Unavailable, match=r"context here does not answer: .*refused"):
