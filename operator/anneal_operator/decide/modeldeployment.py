@@ -112,7 +112,8 @@ def _unresolved(view: View, resolved: Resolved) -> Plan:
     conditions = view.condition(view.status.conditions, ConditionType.ARTIFACT_VERIFIED, invalid, verdict.reason,
                                 verdict.message)
     status = view.status.model_copy(update={"stable": stable, "next": None, "conditions": list(conditions)})
-    status = _finish(view, status, outlook, ready=stable.ready_replicas if stable else 0, phase="Verifying")
+    status = _finish(view, status, outlook, ready=stable.ready_replicas if stable else 0,
+                     phase="Verifying" if view.spec.model.uri else "Pending")
     return Plan(deletes=(*_deletes(view, None), *resolved.deletes), creates=(*resolved.creates, *kept.creates),
                 applies=kept.applies, status=status.to_wire(),
                 events=announce(view.status.conditions, status.conditions, outlook),

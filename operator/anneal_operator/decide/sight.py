@@ -11,7 +11,7 @@ from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.facts import Object
 from anneal_operator.decide.view import View
 from anneal_operator.desired.run import workspace_name
-from anneal_operator.desired.stage import ANNOTATION_RESOURCES, ENGINE, MAIN, asked
+from anneal_operator.desired.stage import ANNOTATION_RESOURCES, ENGINE, MAIN, SMALL, asked
 
 SETTLE = timedelta(seconds=30)
 """Job and Pod reach us by two watches: how long the end of one waits for the end of the other."""
@@ -93,8 +93,17 @@ def _failed(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:
         said = objects.condition(job, "Failed").get("message", "")
         verdict = Verdict.of(Reason.CRASHED, f"stage {stage}, Job {objects.name(job)}: {said}; its pod is gone")
     else:
-        verdict = classify.ended_badly(pod, MAIN, f"stage {stage}", _log(view, pod, MAIN))
+        verdict = _why_ended(view, stage, pod)
     return Sight("failed", verdict=verdict, pod=pod, job=job)
+
+
+def _why_ended(view: View, stage: Stage, pod: Object) -> Verdict:
+    verdict = classify.ended_badly(pod, MAIN, f"stage {stage}", _log(view, pod, MAIN))
+    if verdict.reason is not Reason.OUT_OF_MEMORY or stage not in SMALL:
+        return verdict
+    what = verdict.message.partition(". Fix:")[0]
+    return Verdict.of(verdict.reason, f"{what}, which this stage has whatever spec.resources says. "
+                                      "Fix: train on fewer or shorter rows, and report it")
 
 
 def _log(view: View, pod: Object, container: str) -> str:

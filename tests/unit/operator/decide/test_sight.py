@@ -115,6 +115,17 @@ def test_an_engine_that_is_too_large_ends_the_run() -> None:
     assert left == ["prepare", "train"]
 
 
+@pytest.mark.parametrize(("stage", "limit", "fix"), [
+    ("train", "2Gi", "Raise spec.resources.memory"), ("prepare", "2Gi", "fewer or shorter rows"),
+    ("publish", "1Gi", "whatever spec.resources says")])
+def test_a_stage_that_is_too_large_ends_the_run_with_a_fix_that_helps(stage: str, limit: str, fix: str) -> None:
+    world = World(make_finetunejob(), lambda s, a: End(137, reason="OOMKilled") if s == stage else good(s, a)).run()
+    stalled = world.condition("Stalled")
+    assert stalled["reason"] == "OOMKilled"
+    assert f"stage {stage}, container trainer: killed at its memory limit of {limit}" in stalled["message"]
+    assert fix in stalled["message"]
+
+
 def test_events_are_asked_for_where_something_is_stuck() -> None:
     world = World(make_finetunejob())
     world.run(until=lambda w: "prepare-0" in w.job_names())
