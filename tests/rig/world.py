@@ -20,6 +20,7 @@ from tests.rig.player import Player
 from tests.rig.proxy import FaultProxy, Write
 
 CHILD_KINDS = ("Job", "PersistentVolumeClaim", "ConfigMap", "Deployment", "Service")
+NAMESPACE = re.compile(r"\bworld-\d+\b")
 VOLATILE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 
 
@@ -140,6 +141,13 @@ class World:
         for claim in await self.api.list("PersistentVolumeClaim", self.namespace, f"anneal.dev/name={name}"):
             await self.api.until("PersistentVolumeClaim", self.namespace, claim["metadata"]["name"], _ending)
 
+    async def without_old_revisions(self, resource: Object) -> None:
+        """Wait until only the stable revision is left: the others are dropped after it serves."""
+        keep, label = resource["status"]["stable"]["hash"], "anneal.dev/revision"
+        for kind in ("Deployment", "ConfigMap"):
+            for child in await self.api.list(kind, self.namespace, f"{label},{label}!={keep}"):
+                await self.api.until(kind, self.namespace, child["metadata"]["name"], _ending)
+
 
 def _ending(obj: Object) -> bool:
     return not obj or "deletionTimestamp" in obj["metadata"]
@@ -152,9 +160,9 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 
 
 def mask(value: Any, uid: str) -> Any:
-    """Replace what differs between two runs: uids, times, measured seconds."""
+    """Replace what differs between two runs: uids, times, namespaces."""
     text = json.dumps(value)
-    text = VOLATILE.sub("<time>", text)
+    text = NAMESPACE.sub("<namespace>", VOLATILE.sub("<time>", text))
     if uid:
         text = text.replace(uid, "<uid>").replace(uid.replace("-", "")[:8], "<uid8>")
     return json.loads(text)
