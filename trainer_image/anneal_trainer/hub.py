@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-import httpx  # type: ignore[import-not-found]
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -12,6 +11,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import httpx
 
 from anneal_api.artifact import MODEL_FILES
 from anneal_trainer.errors import ModelNotFound, StorageUnavailable
