@@ -80,8 +80,15 @@ def _logs(view: View) -> tuple[LogRequest, ...]:
     running = "running" in started and stage is Stage.TRAIN and progress.due(view.status.progress, view.now)
     final = seen.state == "succeeded" and stage is Stage.TRAIN
     if seen.state == "failed":
-        return (LogRequest(name, MAIN, tail_lines=LAST_LINES),)
+        return (LogRequest(name, MAIN, tail_lines=LAST_LINES), *_engine_log(seen.pod))
     return (LogRequest(name, MAIN),) if running or final else ()
+
+
+def _engine_log(pod: Object) -> tuple[LogRequest, ...]:
+    """The engine's last words: when it ends, the evaluator beside it can only say that nobody answers."""
+    engine = objects.container_status(pod, ENGINE)
+    restarted = int(engine.get("restartCount") or 0) > 0
+    return (LogRequest(objects.name(pod), ENGINE, restarted, LAST_LINES),) if engine else ()
 
 
 def plan(facts: Facts, now: datetime, settings: PodSettings) -> Plan:

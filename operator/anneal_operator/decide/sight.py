@@ -99,6 +99,9 @@ def _failed(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:
 
 def _why_ended(view: View, stage: Stage, pod: Object) -> Verdict:
     verdict = classify.ended_badly(pod, MAIN, f"stage {stage}", _log(view, pod, MAIN))
+    if verdict.reason is Reason.CRASHED and (engine := classify.log_tail(_log(view, pod, ENGINE))):
+        text = f"{verdict.message}\nlast log lines of container {ENGINE}:\n{engine}"
+        return Verdict(verdict.reason, text, verdict.terminal)
     if verdict.reason is not Reason.OUT_OF_MEMORY or stage not in SMALL:
         return verdict
     what = verdict.message.partition(". Fix:")[0]

@@ -102,6 +102,20 @@ def test_an_engine_that_ends_again_and_again_fails_the_attempt_with_its_last_wor
     assert world.status["phase"] == "Succeeded"
 
 
+def test_when_the_evaluator_fails_the_engine_has_the_last_word() -> None:
+    world = at_stage("evaluate")
+    pod = pod_of(world)
+    name = pod["metadata"]["name"]
+    world.script = lambda s, a: End(1)
+    world.play()
+    pod["status"]["initContainerStatuses"] = [{"name": "engine", "restartCount": 1, "state": exited(0)}]
+    assert [(r.container, r.previous) for r in world.needs().logs] == [("trainer", False), ("engine", True)]
+    world.logs = {(name, "trainer"): "nobody answers", (name, "engine"): "Illegal instruction"}
+    world.step()
+    assert "nobody answers" in world.condition("Ready")["message"]
+    assert world.condition("Ready")["message"].endswith("container engine:\nIllegal instruction")
+
+
 def test_an_engine_that_is_too_large_ends_the_run() -> None:
     world = at_stage("evaluate")
     pod_of(world)["status"]["initContainerStatuses"] = [
