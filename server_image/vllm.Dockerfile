@@ -11,9 +11,10 @@ ARG VLLM=cpu
 COPY requirements/vllm-${VLLM}.txt /usr/share/anneal/
 RUN --mount=type=cache,target=/root/.cache/uv sh /usr/share/anneal/install.sh /usr/share/anneal/vllm-${VLLM}.txt
 
-# The CPU kernels are linked against libnuma. Without it vLLM only warns, and its worker fails later.
-RUN test "$VLLM" != cpu || ldconfig -p | grep -q libnuma.so.1 \
- || (apt-get update -q && apt-get install -qy --no-install-recommends libnuma1 && rm -rf /var/lib/apt/lists/*)
+# cpu: the kernels are linked against libnuma; without it vLLM only warns, and its worker fails later.
+# cuda: Triton compiles its kernels' launchers when they are first used, with the system's C compiler.
+RUN case "$VLLM" in cpu) packages=libnuma1 ;; *) packages="gcc libc6-dev" ;; esac \
+ && apt-get update -q && apt-get install -qy --no-install-recommends $packages && rm -rf /var/lib/apt/lists/*
 
 # Our own code comes last: a change to it rebuilds these small layers only.
 COPY operator/anneal_api /app/anneal_api
