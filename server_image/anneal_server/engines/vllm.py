@@ -66,8 +66,6 @@ def _cpu_environment(spec: ServeSpec) -> dict[str, str]:
         # The kubelet's limits decide how much CPU there is; pinning threads to cores would fight with them.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(max(1, spec.cpus)),
-        # Log probabilities of prompts go through torch.compile even with --enforce-eager, and the image has no compiler.
-        "TORCHDYNAMO_DISABLE": "1",
         # --enforce-eager does not reach the sampler: the first request for logprobs would look for a C++ compiler,
         # find none in the image, and end the engine.
         "TORCH_COMPILE_DISABLE": "1",
