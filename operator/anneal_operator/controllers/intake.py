@@ -47,6 +47,8 @@ class Intake:
             changed = self._store.put(kind, obj)
         if changed:
             self._enqueue(kind, obj)
+        elif kind in RESOURCES:
+            self._tell_others(kind, obj)
         if deleted and kind in RESOURCES:
             self._gone(about["uid"])
 
@@ -76,6 +78,12 @@ class Intake:
             except KubeError as error:
                 log.warning("the store could not be resynced, trying again in %s s: %s", RETRY_SECONDS, error)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    def _tell_others(self, kind: Kind, obj: Object) -> None:
+        """What we wrote ourselves is no news to the resource it is about, but it is to those that refer to it."""
+        for key in self._store.concerned(kind, obj):
+            if key.kind != kind.name:
+                self._queue.add(key)
 
     def _enqueue(self, kind: Kind, obj: Object) -> None:
         for key in self._store.concerned(kind, obj):

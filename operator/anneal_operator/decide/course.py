@@ -137,7 +137,7 @@ def _hold(view: View, status: FineTuneJobStatus, stage: Stage, seen: Sight) -> M
         return Move(status, Outlook("working", Reason.SUSPENDED, text), requeue_after=0.0)
     if view.live_pods(stage) or _unfinished(view, stage):
         text = f"stage {stage}: the pod saves a checkpoint and ends, because spec.suspend is true"
-        return Move(status, Outlook("working", Reason.SUSPENDED, text), requeue_after=CHECK_SECONDS)
+        return Move(status, Outlook("working", Reason.SUSPENDED, text), requeue_after=POLL_SECONDS)
     text = f"spec.suspend is true; stage {stage} goes on when it is false"
     status = put(status, stage, state="Pending", reason=Reason.SUSPENDED, message=text)
     return Move(status, Outlook("held", Reason.SUSPENDED, text))

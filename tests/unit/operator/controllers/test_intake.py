@@ -1,0 +1,50 @@
+"""What an event puts into the queue."""
+
+from anneal_operator.controllers.health import WatchHealth
+from anneal_operator.controllers.intake import Intake
+from anneal_operator.controllers.metrics import Metrics
+from anneal_operator.controllers.queue import WorkQueue
+from anneal_operator.controllers.store import Key, Store
+from anneal_operator.decide.facts import Object
+from anneal_operator.kube.kinds import FINETUNEJOB, MODELDEPLOYMENT, Kind
+from tests.fakes import FakeKube
+
+JOB_KEY = Key("FineTuneJob", "team", "support")
+DEPLOYMENT_KEY = Key("ModelDeployment", "team", "serve")
+
+
+def resource(kind: Kind, name: str, version: int, **spec: object) -> Object:
+    return {"apiVersion": kind.api_version, "kind": kind.name, "spec": spec,
+            "metadata": {"name": name, "namespace": "team", "uid": f"uid-{name}", "resourceVersion": str(version)}}
+
+
+class Noted(WorkQueue[Key]):
+    """Notes what is put into it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: set[Key] = set()
+
+    def add(self, key: Key) -> None:
+        self.noted.add(key)
+        super().add(key)
+
+
+def rig() -> tuple[Intake, Store, Noted]:
+    store, queue = Store(), Noted()
+    store.put(MODELDEPLOYMENT, resource(MODELDEPLOYMENT, "serve", 1, model={"fineTuneJobRef": {"name": "support"}}))
+    return Intake(FakeKube(), store, queue, WatchHealth(), Metrics(), (), lambda uid: None), store, queue
+
+
+async def test_news_of_a_job_is_news_to_the_deployment_that_refers_to_it() -> None:
+    intake, _, queue = rig()
+    intake.event(FINETUNEJOB, False, resource(FINETUNEJOB, "support", 5))
+    assert queue.noted == {JOB_KEY, DEPLOYMENT_KEY}
+
+
+async def test_what_we_wrote_ourselves_is_news_only_to_those_that_refer_to_it() -> None:
+    intake, store, queue = rig()
+    written = resource(FINETUNEJOB, "support", 5)
+    store.put(FINETUNEJOB, written)
+    intake.event(FINETUNEJOB, False, written)
+    assert queue.noted == {DEPLOYMENT_KEY}
