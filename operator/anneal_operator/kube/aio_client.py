@@ -155,7 +155,8 @@ class AioKubeClient:
             data: bytes = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             self._observe(verb, kind.name, 0)
-            raise errors.Unavailable(f"{what}: no answer from the API server: {error or type(error).__name__}") from error
+            why = str(error) or type(error).__name__
+            raise errors.Unavailable(f"{what}: no answer from the API server: {why}") from error
         self._observe(verb, kind.name, response.status)
         if not 200 <= response.status < 300:
             raise self._failure(what, response.status, response.headers, data)
