@@ -77,7 +77,7 @@ class RevisionStatus(StatusDocument):
     artifact: ArtifactStatus
     """What it serves, pinned."""
     source: str = Field(default="", max_length=600)
-    """What of spec.model led to the artifact: finetunejob/<name> or the URI. The pin holds as long as it is asked for."""
+    """What of spec.model led to the artifact: finetunejob/<name> or the URI. The pin holds while it is asked for."""
     ready_replicas: int = 0
     """Pods that have completed a prompt."""
 
