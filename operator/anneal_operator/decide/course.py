@@ -133,11 +133,11 @@ def _hold(view: View, status: FineTuneJobStatus, stage: Stage, seen: Sight) -> M
     if seen.state != "absent":
         # First the status, then the deletion: after a crash in between the next attempt has the same number.
         text = f"stage {stage}: the pod saves a checkpoint and ends, because spec.suspend is true"
-        status = put(status, stage, attempt=get(status, stage).attempt + 1, reason=Reason.SUSPENDED, message=text)
-        return Move(status, Outlook("working", Reason.SUSPENDED, text), requeue_after=0.0)
+        status = put(status, stage, attempt=get(status, stage).attempt + 1, reason=Reason.RUNNING, message=text)
+        return Move(status, Outlook("working", Reason.RUNNING, text), requeue_after=0.0)
     if view.live_pods(stage) or _unfinished(view, stage):
         text = f"stage {stage}: the pod saves a checkpoint and ends, because spec.suspend is true"
-        return Move(status, Outlook("working", Reason.SUSPENDED, text), requeue_after=POLL_SECONDS)
+        return Move(status, Outlook("working", Reason.RUNNING, text), requeue_after=POLL_SECONDS)
     text = f"spec.suspend is true; stage {stage} goes on when it is false"
     status = put(status, stage, state="Pending", reason=Reason.SUSPENDED, message=text)
     return Move(status, Outlook("held", Reason.SUSPENDED, text))
