@@ -168,6 +168,27 @@ async def test_a_child_that_vanished_unseen_is_found_missing_by_the_resync(place
     assert again["metadata"]["uid"] != child["metadata"]["uid"]
 
 
+async def test_a_child_that_vanishes_between_our_list_and_kopf_s_is_found_missing(place: Place) -> None:
+    proxy = await place.proxy()
+    operator = place.operator(proxy, "pod-a", **NO_RESYNC)
+    await place.create("FineTuneJob", "support")
+    await place.settled("FineTuneJob", "support")
+    child = await _child(place)
+    operator.kill()
+    lists = itertools.count(1)
+
+    async def delete_before_the_second_list(request: web.Request) -> web.StreamResponse | None:
+        if request.path.endswith("/configmaps") and "watch" not in request.query and next(lists) == 2:
+            await place.api.delete("ConfigMap", place.namespace, child["metadata"]["name"])
+        return None
+
+    proxy.before_read = delete_before_the_second_list
+    operator.start()
+    again = await place.api.until("ConfigMap", place.namespace, child["metadata"]["name"],
+                                  lambda obj: obj and obj["metadata"]["uid"] != child["metadata"]["uid"])
+    assert again["metadata"]["labels"] == child["metadata"]["labels"]
+
+
 async def _child(place: Place) -> Object:
     (child,) = await place.api.list("ConfigMap", place.namespace, "app.kubernetes.io/managed-by=anneal")
     return child

@@ -21,7 +21,7 @@ Scenario = Callable[[World], Awaitable[Trace]]
 async def run_to_the_end(world: World) -> Trace:
     await world.api.create(finetunejob("run"), world.namespace)
     await world.until("FineTuneJob", "run", "True", "Published", 90)
-    await world.without_workspace("run")
+    await world.gone("PersistentVolumeClaim", "anneal.dev/name=run")
     return await world.trace("FineTuneJob", "run")
 
 
@@ -31,10 +31,12 @@ async def suspend_and_resume(world: World) -> Trace:
     await world.api.until("FineTuneJob", world.namespace, "run", _training, 60)
     await world.api.patch("FineTuneJob", world.namespace, "run", {"spec": {"suspend": True}})
     await world.until("FineTuneJob", "run", "False", "Suspended", 60)
-    await world.player.release(world.namespace, "train")
+    await world.gone("Job", "anneal.dev/stage=train")
+    world.player.hold.discard("train")
     await world.api.patch("FineTuneJob", world.namespace, "run", {"spec": {"suspend": False}})
     await world.until("FineTuneJob", "run", "True", "Published", 90)
-    await world.without_workspace("run")
+    await world.gone("PersistentVolumeClaim", "anneal.dev/name=run")
+    await world.gone("PersistentVolumeClaim", "anneal.dev/name=run")
     return await world.trace("FineTuneJob", "run")
 
 
@@ -43,7 +45,9 @@ async def serve_and_change(world: World) -> Trace:
     await world.until("ModelDeployment", "serve", "True", "Serving", 90)
     await world.api.patch("ModelDeployment", world.namespace, "serve", {"spec": {"engine": {"maxModelLen": 512}}})
     serving = await world.until("ModelDeployment", "serve", "True", "Serving", 90)
-    await world.without_old_revisions(serving)
+    old = f"anneal.dev/revision,anneal.dev/revision!={serving['status']['stable']['hash']}"
+    await world.gone("Deployment", old)
+    await world.gone("ConfigMap", old)
     return await world.trace("ModelDeployment", "serve")
 
 

@@ -20,8 +20,11 @@ from tests.rig.player import Player
 from tests.rig.proxy import FaultProxy, Write
 
 CHILD_KINDS = ("Job", "PersistentVolumeClaim", "ConfigMap", "Deployment", "Service")
-NAMESPACE = re.compile(r"\bworld-\d+\b")
-VOLATILE = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
+MASKS = (
+    (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "<time>"),
+    (re.compile(r"\bworld-\d+\b"), "<namespace>"),
+    (re.compile(r'(?<="suspendedSeconds": )\d+'), "0"),
+)
 
 
 @dataclass(frozen=True)
@@ -136,17 +139,10 @@ class World:
 
         return await self.api.until(kind, self.namespace, name, holds, timeout)
 
-    async def without_workspace(self, name: str) -> None:
-        """Wait until the workspace of a run is gone: it is dropped after the run has ended."""
-        for claim in await self.api.list("PersistentVolumeClaim", self.namespace, f"anneal.dev/name={name}"):
-            await self.api.until("PersistentVolumeClaim", self.namespace, claim["metadata"]["name"], _ending)
-
-    async def without_old_revisions(self, resource: Object) -> None:
-        """Wait until only the stable revision is left: the others are dropped after it serves."""
-        keep, label = resource["status"]["stable"]["hash"], "anneal.dev/revision"
-        for kind in ("Deployment", "ConfigMap"):
-            for child in await self.api.list(kind, self.namespace, f"{label},{label}!={keep}"):
-                await self.api.until(kind, self.namespace, child["metadata"]["name"], _ending)
+    async def gone(self, kind: str, selector: str) -> None:
+        """Wait until the objects that the selector finds now are gone or on their way: writes may follow a status."""
+        for obj in await self.api.list(kind, self.namespace, selector):
+            await self.api.until(kind, self.namespace, obj["metadata"]["name"], _ending)
 
 
 def _ending(obj: Object) -> bool:
@@ -160,9 +156,10 @@ async def _cancel(task: "asyncio.Task[None]") -> None:
 
 
 def mask(value: Any, uid: str) -> Any:
-    """Replace what differs between two runs: uids, times, namespaces."""
+    """Replace what differs between two runs: uids, times, namespaces, measured seconds."""
     text = json.dumps(value)
-    text = NAMESPACE.sub("<namespace>", VOLATILE.sub("<time>", text))
+    for pattern, name in MASKS:
+        text = pattern.sub(name, text)
     if uid:
         text = text.replace(uid, "<uid>").replace(uid.replace("-", "")[:8], "<uid8>")
     return json.loads(text)

@@ -1,6 +1,8 @@
 """What comes in: watch events and LISTs go into the store, and the resources they concern into the queue."""
 
 import asyncio
+import contextlib
+import itertools
 import logging
 import random
 from collections.abc import Callable
@@ -16,6 +18,10 @@ from anneal_operator.kube.errors import KubeError
 from anneal_operator.kube.kinds import CHILDREN, RESOURCES, Kind, meta
 
 RETRY_SECONDS = 10.0
+EARLY = (5.0, 30.0)
+"""Seconds until the first resyncs. Kopf reads its first lists after we have read ours, and says nothing about what
+vanished in between."""
+RELIST_SECONDS = 1.0
 JITTER = 0.1
 
 log = logging.getLogger(__name__)
@@ -35,6 +41,7 @@ class Intake:
         self._metrics = metrics
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._gone = gone
+        self._relisted = asyncio.Event()
 
     def event(self, kind: Kind, deleted: bool, obj: Object) -> None:
         """A watch said that the object exists like this, or that it is gone."""
@@ -51,6 +58,10 @@ class Intake:
             self._tell_others(kind, obj)
         if deleted and kind in RESOURCES:
             self._gone(about["uid"])
+
+    def relisted(self) -> None:
+        """Kopf reads a list, at the start or because its watch expired: what vanished before that, no event tells."""
+        self._relisted.set()
 
     async def resync(self, *, first: bool = False) -> None:
         """Replace the store by LISTs, and enqueue what differs. Raises a KubeError when a LIST fails.
@@ -69,10 +80,10 @@ class Intake:
         self._metrics.resyncs.inc()
 
     async def run(self, seconds: float) -> None:
-        """Resync for ever, about this often."""
-        while True:
+        """Resync for ever, about this often, and whenever Kopf has read a list."""
+        for pause in itertools.chain(EARLY, itertools.repeat(seconds)):
             # Jitter: operators of many clusters behind one front end must not LIST at the same moment.
-            await asyncio.sleep(seconds * (1 + JITTER * random.uniform(-1, 1)))
+            await self._wait(min(pause, seconds) * (1 + JITTER * random.uniform(-1, 1)))
             try:
                 await self.resync()
             except KubeError as error:
@@ -84,6 +95,13 @@ class Intake:
         for key in self._store.concerned(kind, obj):
             if key.kind != kind.name:
                 self._queue.add(key)
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._relisted.wait()
+                await asyncio.sleep(RELIST_SECONDS)  # lists come object by object, and of all kinds together
+        self._relisted.clear()
 
     def _enqueue(self, kind: Kind, obj: Object) -> None:
         for key in self._store.concerned(kind, obj):

@@ -51,6 +51,8 @@ def _handler(intake: Intake, kind: Kind) -> Any:
     async def see(event: kopf.RawEvent, **_: Any) -> None:
         obj = {"apiVersion": kind.api_version, "kind": kind.name, **event["object"]}
         intake.event(kind, event["type"] == "DELETED", obj)
+        if event["type"] is None:  # Kopf's word for an object of a list
+            intake.relisted()
 
     return see
 

@@ -1,5 +1,6 @@
 """One pass around a brain that the test provides, against the API server in memory."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,7 @@ from anneal_operator.kube.events import Recorder
 from anneal_operator.kube.execute import Executor
 from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, EVENT, FINETUNEJOB, JOB, MODELDEPLOYMENT, POD, meta
 from tests.fakes import FakeKube
+from tests.unit.operator.virtual_time import run
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = Key("FineTuneJob", "team", "support")
@@ -244,6 +246,28 @@ async def test_a_resync_drops_ghosts_and_brings_what_differs_into_the_queue(scen
     assert list(scene.store.all(CLAIM)) == []
     assert list(scene.store.all(CONFIG_MAP)) == []
     assert scene.queue.depth == 2
+
+
+def test_resyncs_come_early_at_first_and_whenever_kopf_has_read_a_list() -> None:
+    async def scene() -> list[float]:
+        made, loop, times = Scene(), asyncio.get_running_loop(), []
+
+        async def note(*, first: bool = False) -> None:
+            times.append(loop.time())
+
+        made.intake.resync = note  # type: ignore[method-assign]
+        for _ in range(100):
+            loop.call_later(1000, made.intake.relisted)
+        running = asyncio.create_task(made.intake.run(600))
+        await asyncio.sleep(1500)
+        running.cancel()
+        return times
+
+    early, second, regular, relisted = run(scene())
+    assert early == pytest.approx(5, rel=0.11)
+    assert second - early == pytest.approx(30, rel=0.11)
+    assert regular - second == pytest.approx(600, rel=0.11)
+    assert relisted == pytest.approx(1001)
 
 
 async def test_metrics_count_resources_by_phase(scene: Scene) -> None:
