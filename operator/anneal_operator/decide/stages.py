@@ -119,6 +119,8 @@ def _watch(view: View, status: FineTuneJobStatus, stage: Stage, seen: Sight) -> 
         return status
     timeline = status.timeline
     if began := _began(seen.pod):
+        # The operator may have ended after it made the Job, before it said so: oldest first holds then, too.
+        timeline = note(timeline, f"{stage}Started", _made(view, seen.job))
         timeline = note(timeline, f"{stage}PodRunning", began)
     log = view.facts.found.logs.get((objects.name(seen.pod), MAIN), "") if stage is Stage.TRAIN else ""
     if first := first_step_time(log):
@@ -126,6 +128,10 @@ def _watch(view: View, status: FineTuneJobStatus, stage: Stage, seen: Sight) -> 
     line = last_progress(log)
     known = progress.read(status.progress, line, view.now) if line else status.progress
     return status.model_copy(update={"timeline": timeline, "progress": known})
+
+
+def _made(view: View, job: Object) -> str:
+    return str(job["metadata"].get("creationTimestamp") or timestamp(view.now))
 
 
 def _began(pod: Object) -> str:
@@ -138,7 +144,7 @@ def begun(view: View, status: FineTuneJobStatus, stage: Stage, job: Object) -> F
     known, name = get(status, stage), objects.name(job)
     if known.job_name == name and known.start_time:
         return status
-    made = str(job["metadata"].get("creationTimestamp") or timestamp(view.now))
+    made = _made(view, job)
     run = status.run or view.run
     status = put(status, stage, state="Running", job_name=name, start_time=known.start_time or made,
                  reason=Reason.RUNNING, message=made_text(stage, name))
