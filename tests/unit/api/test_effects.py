@@ -171,9 +171,13 @@ def test_deadline_ends_the_run() -> None:
     assert run_state(decided({"deadline": "3h"}, after=timedelta(hours=2))) == "Running"
 
 
-def test_suspend_holds_the_run() -> None:
-    assert ready_reason(decided({"suspend": True})) == "Suspended"
-    assert ready_reason(decided({"suspend": False})) != "Suspended"
+def test_suspend_gives_the_running_attempt_up() -> None:
+    def attempt(plan: Plan) -> int:
+        assert plan.status is not None
+        return int(plan.status["stages"][0]["attempt"])
+
+    assert attempt(decided({"suspend": False})) == 0
+    assert attempt(decided({"suspend": True})) == 1
 
 
 def test_retry_failures_decides_whether_there_is_another_attempt() -> None:
