@@ -51,15 +51,17 @@ Before = Callable[[Write], Awaitable[web.StreamResponse | None]]
 After = Callable[[Write], Awaitable[None]]
 
 
-def refusal(status: int, reason: str = "Injected", headers: dict[str, str] | None = None) -> web.Response:
-    """An error as the API server words it."""
+def refusal(
+    status: int, reason: str = "Injected", headers: dict[str, str] | None = None, message: str = ""
+) -> web.Response:
+    """An error in the API server's form; give its words where the operator tells causes apart by them."""
     body = {
         "kind": "Status",
         "apiVersion": "v1",
         "status": "Failure",
         "reason": reason,
         "code": status,
-        "message": f"injected {status} {reason}",
+        "message": message or f"injected {status} {reason}",
     }
     return web.json_response(body, status=status, headers=headers)
 
