@@ -29,8 +29,9 @@ def serve(spec: ServeSpec) -> int:
 def facts_of(spec: ServeSpec) -> Facts:
     """Look into the folders that the spec names."""
     template = Path(spec.tokenizer_path or spec.models[0].path, TEMPLATE_FILE)
-    ranks = [rank_of(Path(adapter.path)) for adapter in spec.adapters]
-    return Facts(python=sys.executable, lora_rank=max(ranks, default=0),
+    adapters = [Path(adapter.path) for adapter in spec.adapters]
+    return Facts(python=sys.executable, lora_rank=max(map(rank_of, adapters), default=0),
+                 lora_targets=targets_of(adapters),
                  chat_template=str(template) if template.is_file() else "")
 
 
@@ -46,6 +47,13 @@ def rank_of(folder: Path) -> int:
     if not isinstance(rank, int) or rank < 1:
         raise mismatch(f"{folder / ADAPTER_CONFIG} has r={rank!r}; a LoRA adapter has a rank of 1 or more")
     return rank
+
+
+def targets_of(folders: Sequence[Path]) -> tuple[str, ...]:
+    """Names of the layers that the adapters change; empty when one of them says it by a pattern."""
+    said = [read_json(folder / ADAPTER_CONFIG).get("target_modules") for folder in folders]
+    named = [targets for targets in said if isinstance(targets, list)]
+    return tuple(sorted({str(name) for targets in named for name in targets})) if len(named) == len(said) else ()
 
 
 def watch(commands: Sequence[Command]) -> int:

@@ -18,5 +18,7 @@ class Facts:
     python: str
     lora_rank: int = 0
     """Largest rank among the adapters."""
+    lora_targets: tuple[str, ...] = ()
+    """Layers that the adapters change, sorted; empty: not known."""
     chat_template: str = ""
     """File with the template to use; empty: the tokenizer's own."""

@@ -26,16 +26,19 @@ def _argv(spec: ServeSpec, facts: Facts, index: int) -> tuple[str, ...]:
         "--max-model-len", str(spec.max_model_len), "--port", str(spec.port + index),
         "--disable-uvicorn-access-log",
         *(("--chat-template", facts.chat_template) if facts.chat_template else ()),
-        *(_adapters(spec.adapters, spec.max_lora_rank or facts.lora_rank) if index == 0 else ()),
+        *(_adapters(spec.adapters, spec.max_lora_rank or facts.lora_rank, facts.lora_targets) if index == 0 else ()),
         *(_gpu(spec) if spec.gpus else ("--enforce-eager",)),
     )
 
 
-def _adapters(adapters: list[ServeModel], rank: int) -> tuple[str, ...]:
+def _adapters(adapters: list[ServeModel], rank: int, targets: tuple[str, ...]) -> tuple[str, ...]:
     if not adapters:
         return ()
     modules = tuple(f"{adapter.name}={adapter.path}" for adapter in adapters)
-    return ("--enable-lora", "--max-lora-rank", str(allowed_rank(rank)), "--lora-modules", *modules)
+    # Left to itself vLLM prepares the output head for adapters too, and a request for the log-probabilities of its
+    # prompt then ends the engine on CPU.
+    only = ("--lora-target-modules", *targets) if targets else ()
+    return ("--enable-lora", "--max-lora-rank", str(allowed_rank(rank)), *only, "--lora-modules", *modules)
 
 
 def allowed_rank(rank: int) -> int:

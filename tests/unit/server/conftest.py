@@ -22,7 +22,7 @@ def write_model(folder: Path, **config: object) -> Path:
 def write_adapter(folder: Path, base: Path, base_uri: str, rank: int = 16) -> ArtifactStatus:
     """An adapter artifact with its manifest, pinned as a ModelDeployment pins it."""
     folder.mkdir(parents=True)
-    (folder / "adapter_config.json").write_text(json.dumps({"r": rank}))
+    (folder / "adapter_config.json").write_text(json.dumps({"r": rank, "target_modules": ["v_proj", "q_proj"]}))
     (folder / "adapter_model.safetensors").write_bytes(b"adapter")
     digest = write_manifest(folder, "adapter", BaseModelRef(uri=base_uri, digest=folder_digest(base)))
     return ArtifactStatus(uri="pvc://models/support", digest=digest, kind="adapter", base_uri=base_uri,

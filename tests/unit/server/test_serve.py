@@ -27,6 +27,7 @@ def test_the_largest_rank_counts(claims: Path, adapter: ArtifactStatus) -> None:
     spec = spec_of(claims)
     spec.adapters.append(ServeModel(name="large", path=str(claims / "models" / "large")))
     assert facts_of(spec).lora_rank == 64
+    assert facts_of(spec).lora_targets == ("q_proj", "v_proj")
 
 
 def test_an_adapter_without_a_rank_is_refused(claims: Path, adapter: ArtifactStatus) -> None:

@@ -20,11 +20,13 @@ def test_adapter_and_base_on_cpu() -> None:
     spec = ServeSpec(models=[BASE], adapters=[TUNED], tokenizer_path=TUNED.path, max_model_len=1024, cpus=2,
                      memory_bytes=8 * 1024**3)
     template = f"{TUNED.path}/chat_template.jinja"
-    (command,) = commands(spec, Facts(python="python", lora_rank=16, chat_template=template))
+    (command,) = commands(spec, Facts(python="python", lora_rank=16, lora_targets=("q_proj", "v_proj"),
+                                     chat_template=template))
     assert command.argv == (
         *SERVER, "--model", "/mnt/pvc/models/base", "--served-model-name", "base", "--tokenizer", TUNED.path,
         "--max-model-len", "1024", "--port", "8000", "--disable-uvicorn-access-log", "--chat-template", template,
-        "--enable-lora", "--max-lora-rank", "16", "--lora-modules", "support=/mnt/pvc/models/support",
+        "--enable-lora", "--max-lora-rank", "16", "--lora-target-modules", "q_proj", "v_proj",
+        "--lora-modules", "support=/mnt/pvc/models/support",
         "--enforce-eager")
     assert command.env == {**OFFLINE, "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
                            "OMP_NUM_THREADS": "2", "TORCH_COMPILE_DISABLE": "1"}
