@@ -1,6 +1,6 @@
 """vLLM's OpenAI-compatible server, on GPUs or on CPU."""
 
-from anneal_api.serve import CACHE_DIR, ServeModel, ServeSpec
+from anneal_api.serve import CACHE_DIR, ServeSpec
 from anneal_server.engines import Command, Facts
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
@@ -26,19 +26,23 @@ def _argv(spec: ServeSpec, facts: Facts, index: int) -> tuple[str, ...]:
         "--max-model-len", str(spec.max_model_len), "--port", str(spec.port + index),
         "--disable-uvicorn-access-log",
         *(("--chat-template", facts.chat_template) if facts.chat_template else ()),
-        *(_adapters(spec.adapters, spec.max_lora_rank or facts.lora_rank, facts.lora_targets) if index == 0 else ()),
+        *(_adapters(spec, facts) if index == 0 else ()),
         *(_gpu(spec) if spec.gpus else ("--enforce-eager",)),
     )
 
 
-def _adapters(adapters: list[ServeModel], rank: int, targets: tuple[str, ...]) -> tuple[str, ...]:
-    if not adapters:
+def _adapters(spec: ServeSpec, facts: Facts) -> tuple[str, ...]:
+    if not spec.adapters:
         return ()
-    modules = tuple(f"{adapter.name}={adapter.path}" for adapter in adapters)
+    modules = tuple(f"{adapter.name}={adapter.path}" for adapter in spec.adapters)
     # Left to itself vLLM prepares the output head for adapters too, and a request for the log-probabilities of its
     # prompt then ends the engine on CPU.
-    only = ("--lora-target-modules", *targets) if targets else ()
-    return ("--enable-lora", "--max-lora-rank", str(allowed_rank(rank)), *only, "--lora-modules", *modules)
+    only = ("--lora-target-modules", *facts.lora_targets) if facts.lora_targets else ()
+    # In a batch with both, the CPU kernels give tokens of the base model the last slot (index -1): it must stay empty,
+    # or the base would answer with an adapter's voice.
+    slots = () if spec.gpus else ("--max-loras", str(len(spec.adapters) + 1))
+    rank = allowed_rank(spec.max_lora_rank or facts.lora_rank)
+    return ("--enable-lora", "--max-lora-rank", str(rank), *slots, *only, "--lora-modules", *modules)
 
 
 def allowed_rank(rank: int) -> int:

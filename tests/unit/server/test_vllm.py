@@ -25,7 +25,7 @@ def test_adapter_and_base_on_cpu() -> None:
     assert command.argv == (
         *SERVER, "--model", "/mnt/pvc/models/base", "--served-model-name", "base", "--tokenizer", TUNED.path,
         "--max-model-len", "1024", "--port", "8000", "--disable-uvicorn-access-log", "--chat-template", template,
-        "--enable-lora", "--max-lora-rank", "16", "--lora-target-modules", "q_proj", "v_proj",
+        "--enable-lora", "--max-lora-rank", "16", "--max-loras", "2", "--lora-target-modules", "q_proj", "v_proj",
         "--lora-modules", "support=/mnt/pvc/models/support",
         "--enforce-eager")
     assert command.env == {**OFFLINE, "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
