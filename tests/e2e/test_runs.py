@@ -78,7 +78,10 @@ async def test_suspend_saves_a_checkpoint_and_resume_goes_on_from_it(api: Api, s
     )
     uid = held["metadata"]["uid"]
     await api.until("Job", space, stage(held, "train")["jobName"], lambda found: not found, 150)
-    assert await api.list("Pod", space, f"anneal.dev/uid={uid},anneal.dev/stage=train") == []
+    # Suspended is said when no pod writes any more; the kubelet removes the ended one a moment later.
+    for pod in await api.list("Pod", space, f"anneal.dev/uid={uid},anneal.dev/stage=train"):
+        assert pod["status"]["phase"] in ("Succeeded", "Failed"), pod["status"]
+        await api.until("Pod", space, pod["metadata"]["name"], lambda found: not found, 60)
     step = held["status"]["progress"]["step"]
     await api.patch("FineTuneJob", space, "pause", {"spec": {"suspend": False}})
     done = await api.until("FineTuneJob", space, "pause", ready, 400)
