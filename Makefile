@@ -71,7 +71,7 @@ test-faults: ## Tests that kill, refuse, cut and freeze, against a real kube-api
 
 .PHONY: test-trainer
 test-trainer: ## Tests of the trainer with real torch on CPU
-	@$(TRAINER) python -m pytest -q -m torch tests/unit
+	@$(TRAINER) python -m pytest -q -m torch tests/unit/trainer
 
 .PHONY: test-e2e
 test-e2e: ## Tests with real pods, on the cluster that `make demo` left up

@@ -55,7 +55,7 @@ def steps() -> list[Step]:
 
     def trainer(console: Console) -> None:
         # The environment with torch is made here, not at import: it takes a minute when cold.
-        step = pytest_step("trainer", python_of("trainer"), "-m", "torch", "tests/unit")
+        step = pytest_step("trainer", python_of("trainer"), "-m", "torch", "tests/unit/trainer")
         assert not callable(step.command)
         console.call("trainer", step.command)
 
