@@ -27,7 +27,6 @@ RIGS = {
     "generated": "no cluster",
     "unit": "pure code and fakes",
     "apiserver": "real etcd, kube-apiserver, controller-manager, scheduler",
-    "faults": "the same, behind a proxy that injects faults",
     "trainer": "real torch on CPU",
     "e2e": "real kubelet, pods, torch, vLLM",
 }
@@ -69,8 +68,7 @@ def steps() -> list[Step]:
         Step("node", ("python3", "-m", "anneal_localcluster", "tools")),
         Step("generated", (dev, "tools/generate.py", "--check"), needs=("node", "unit")),
         pytest_step("apiserver", dev, "-m", "apiserver", "tests/apiserver", needs=("node", "unit")),
-        pytest_step("faults", dev, "-m", "apiserver", "tests/faults", needs=("apiserver",)),
-        Step("trainer", trainer, needs=("faults",)),
+        Step("trainer", trainer, needs=("apiserver",)),
         *demo.steps(needs=("trainer", "generated")),
         pytest_step("e2e", dev, "-m", "e2e", "tests/e2e", needs=demo.LAST),
     ]
