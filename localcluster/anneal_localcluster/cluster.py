@@ -110,13 +110,13 @@ def start_control_plane(site: Site) -> None:
 def start_runtime(site: Site) -> None:
     command = components.containerd(site, packages.program("containerd"))
     ensure_running(site, [command])
-    await_ready(site, "containerd", lambda: containerd_answers(site))
+    await_ready(site, "containerd", lambda: runtime_ready(site))
     images.ensure_sandbox(site.folders)
 
 
-def containerd_answers(site: Site) -> bool:
-    ctr = packages.program("ctr")
-    return attempt([ctr, "--address", str(site.folders.containerd_socket), "version"]).returncode == 0
+def runtime_ready(site: Site) -> bool:
+    """containerd answers `ctr` before its CRI does; a kubelet that starts in between ends at once."""
+    return attempt(components.ask_runtime(site, "cri-ready")).returncode == 0
 
 
 def start_node(site: Site, options: Options) -> None:

@@ -177,6 +177,11 @@ def containerd(site: Site, program: str) -> Command:
     return Command("containerd", [program, "--config", config], {MARK: str(site.folders.state)})
 
 
+def ask_runtime(site: Site, part: str) -> list[str]:
+    """A short call of ours to containerd's CRI."""
+    return [str(site.binary), part, f"--endpoint=unix://{site.folders.containerd_socket}"]
+
+
 def kubelet(site: Site) -> Command:
     arguments = {
         "config": str(site.folders.config / "kubelet.yaml"),

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from anneal_localcluster import cluster, configs, network, options
+from anneal_localcluster import cluster, components, configs, network, options
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.facts import CGROUPS
 from anneal_localcluster.options import Options
@@ -80,8 +80,7 @@ def remove_pods(folders: Folders) -> None:
     except ClusterError as error:
         say(f"  containerd does not start, so its leftovers are removed by force: {error.what}")
         return
-    purge = [str(site.binary), "purge-pods", f"--endpoint=unix://{folders.containerd_socket}"]
-    done = attempt(purge)
+    done = attempt(components.ask_runtime(site, "purge-pods"))
     if done.returncode:
         say(f"  some pods did not end by themselves: {done.stderr.strip()}")
 

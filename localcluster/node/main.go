@@ -78,6 +78,7 @@ var parts = map[string]func(){
 	"pki":                     ownPart(writePKI),
 	"volumes":                 ownPart(provisionVolumes),
 	"fake-gpus":               ownPart(serveFakeGPUs),
+	"cri-ready":               ownPart(askRuntime),
 	"purge-pods":              ownPart(purgePods),
 }
 
