@@ -3,16 +3,17 @@
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
-
 from anneal_api.finetunejob import EvaluationStatus, Scores
 from anneal_api.run import BASE_MODEL, ENGINE_URL, TUNED_MODEL, EvaluateSummary, RunSpec, Stage
+from anneal_trainer import token_rows
 from anneal_trainer.engine import Engine, find_engines
-from anneal_trainer.files import read_lines, write_atomic, write_lines
+from anneal_trainer.files import write_atomic, write_lines
+from anneal_trainer.isolation import check_isolation
 from anneal_trainer.places import Places
 from anneal_trainer.prompts import Prompt, load_prompts
 from anneal_trainer.results import prepared
 from anneal_trainer.scoring import Answered, likelihood, perplexity, share
+from anneal_trainer.token_rows import TokenRow
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +29,13 @@ def evaluate(run: RunSpec, places: Places, engine_url: str = ENGINE_URL) -> Eval
     log.info("waiting for the engine at %s", engine_url)
     engines = find_engines(engine_url, (BASE_MODEL, TUNED_MODEL))
     base, tuned = engines[BASE_MODEL], engines[TUNED_MODEL]
-    rows = list(read_lines(places.data / "test.jsonl"))
+    rows = token_rows.load(places, "test")
     prompts = load_prompts(places.claim(run.evaluation.prompts.uri)) if run.evaluation.prompts else []
     log.info("scoring %d rows and %d prompts with %s", len(rows), len(prompts), base.version())
     pool = ThreadPoolExecutor(_IN_FLIGHT)
     try:
+        if base.url == tuned.url:
+            check_isolation(pool, base, tuned, (rows or token_rows.load(places, "train"))[0])
         perplexities = [_perplexity(pool, engine, rows) for engine in (base, tuned)]
         answered = list(pool.map(lambda prompt: _ask(prompt, base, tuned, run.evaluation.max_new_tokens), prompts))
     finally:
@@ -53,8 +56,8 @@ def evaluate(run: RunSpec, places: Places, engine_url: str = ENGINE_URL) -> Eval
     return EvaluateSummary(evaluation=status)
 
 
-def _perplexity(pool: ThreadPoolExecutor, engine: Engine, rows: list[dict[str, Any]]) -> float | None:
-    return perplexity(pool.map(lambda row: likelihood(engine.token_log_probabilities(row["ids"]), row["mask"]), rows))
+def _perplexity(pool: ThreadPoolExecutor, engine: Engine, rows: list[TokenRow]) -> float | None:
+    return perplexity(pool.map(lambda row: likelihood(engine.token_log_probabilities(row.ids), row.mask), rows))
 
 
 def _ask(prompt: Prompt, base: Engine, tuned: Engine, max_tokens: int) -> Answered:

@@ -15,19 +15,7 @@ from anneal_trainer.errors import ModelMismatch
 from anneal_trainer.jsonfile import Problems
 from anneal_trainer.rows import Conversation
 from anneal_trainer.template import Renderer, TemplateFailed
-
-
-@dataclass(frozen=True)
-class TokenRow:
-    """One conversation as a model sees it."""
-
-    line: int
-    ids: list[int]
-    mask: list[int]
-
-    @property
-    def trained(self) -> int:
-        return sum(self.mask)
+from anneal_trainer.token_rows import TokenRow
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,11 @@ from anneal_api.artifact import ArtifactError, digest_of, file_sha256, read_mani
 from anneal_api.finetunejob import ArtifactStatus, EvaluationStatus, Lora
 from anneal_api.run import PrepareSummary, RunSpec
 from anneal_api.uri import parse_hub
-from anneal_trainer import disk, template
+from anneal_trainer import disk, template, token_rows
 from anneal_trainer.artifacts import artifact_status, run_folder
 from anneal_trainer.base_model import adapted_layers, open_model
 from anneal_trainer.errors import BadConfig, StorageUnavailable
-from anneal_trainer.files import write_atomic, write_lines
-from anneal_trainer.masking import TokenRow
+from anneal_trainer.files import write_atomic
 from anneal_trainer.places import Places
 from anneal_trainer.prompts import Prompt, load_prompts
 from anneal_trainer.rows import load_conversations
@@ -114,8 +113,6 @@ def _check_output(run: RunSpec, places: Places) -> None:
 
 def _store(tokenised: Tokenised, source: str, places: Places) -> None:
     write_atomic(places.template, source.encode())
-    for part in ("train", "validation", "test"):
-        rows: list[TokenRow] = getattr(tokenised, part)
-        write_lines(
-            places.data / f"{part}.jsonl", ({"line": row.line, "ids": row.ids, "mask": row.mask} for row in rows)
-        )
+    token_rows.store(places, "train", tokenised.train)
+    token_rows.store(places, "validation", tokenised.validation)
+    token_rows.store(places, "test", tokenised.test)

@@ -12,11 +12,12 @@ from anneal_trainer import template
 from anneal_trainer.base_model import TOKENIZER, BaseModel, check_vocabulary, read_json
 from anneal_trainer.errors import BadData, ModelMismatch
 from anneal_trainer.jsonfile import Problems
-from anneal_trainer.masking import Masker, TokenRow
+from anneal_trainer.masking import Masker
 from anneal_trainer.prompts import Prompt
 from anneal_trainer.rows import Conversation
 from anneal_trainer.split import Parts
 from anneal_trainer.template import Renderer, TemplateFailed
+from anneal_trainer.token_rows import TokenRow
 
 log = logging.getLogger(__name__)
 

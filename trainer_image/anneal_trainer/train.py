@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, Trai
 
 from anneal_api.finetunejob import Lora
 from anneal_api.run import RunSpec, TrainSummary
-from anneal_trainer import candidate, checkpoint
+from anneal_trainer import candidate, checkpoint, token_rows
 from anneal_trainer.base_model import ALL_LINEAR
 from anneal_trainer.batches import PadToLongest, TokenRows
 from anneal_trainer.callbacks import GuardedTrainer, Metrics, SealCheckpoints, StopOnRequest
@@ -111,7 +111,7 @@ def _fit(
     model: Any, run: RunSpec, places: Places, precision: Precision, checkpoints: Path, resume: Path | None
 ) -> TrainSummary:
     """Run the loop from the start or from a checkpoint."""
-    rows, validation = TokenRows(places.data / "train.jsonl"), TokenRows(places.data / "validation.jsonl")
+    rows, validation = TokenRows(token_rows.load(places, "train")), TokenRows(token_rows.load(places, "validation"))
     resumed_from = int(resume.name.rpartition("-")[2]) if resume else 0
     metrics, stop = Metrics(places.metrics, sys.stdout, resumed_from), StopOnRequest()
     trainer = GuardedTrainer(

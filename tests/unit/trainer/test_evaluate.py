@@ -30,6 +30,10 @@ class Handler(BaseHTTPRequestHandler):
     models: ClassVar[list[str]] = []
     failures: ClassVar[list[int]] = []
     """Status codes to answer with first."""
+    mixes: ClassVar[bool] = False
+    """The base's tokens go through the adapter as soon as that is in use."""
+    tuned_asked: ClassVar[threading.Event]
+    asked_before: ClassVar[bool] = False
 
     def do_GET(self) -> None:
         routes: dict[str, Any] = {
@@ -49,7 +53,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _completion(self, body: dict[str, Any]) -> dict[str, Any]:
         assert (body["max_tokens"], body["prompt_logprobs"], body["temperature"]) == (1, 0, 0)
-        entry = {"logprob": math.log(PROBABILITY[body["model"]]), "rank": 1, "decoded_token": "x"}
+        if body["model"] == "tuned":
+            self.tuned_asked.set()
+        elif self.mixes and self.asked_before:
+            # The crowd: the tuned model's requests are under way beside this one.
+            assert self.tuned_asked.wait(10)
+        probability = PROBABILITY["tuned" if self.mixes and self.tuned_asked.is_set() else body["model"]]
+        type(self).asked_before = True
+        entry = {"logprob": math.log(probability), "rank": 1, "decoded_token": "x"}
         return {"text": "", "prompt_logprobs": [None] + [{str(token): entry} for token in body["prompt"][1:]]}
 
     def _chat(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -69,7 +80,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def handler() -> type[Handler]:
-    return type("OwnHandler", (Handler,), {"models": ["base", "tuned"], "failures": []})
+    own = {"models": ["base", "tuned"], "failures": [], "tuned_asked": threading.Event()}
+    return type("OwnHandler", (Handler,), own)
 
 
 @pytest.fixture
@@ -111,6 +123,18 @@ def test_base_and_tuned_are_scored_side_by_side_and_every_answer_is_kept(url: st
         "passed": True,
     }
     assert json.loads((places.stage("evaluate") / "evaluation.json").read_text()) == scores.to_wire()
+
+
+def test_an_engine_that_answers_for_the_base_with_the_adapter_is_caught(
+    handler: type[Handler], url: str, tmp_path: Path
+) -> None:
+    """The base is asked alone first; once the tuned model has been asked, its weights answer for both."""
+    _, run, places = prepared_world(tmp_path)
+    handler.mixes = True
+
+    said = r"base scores row 1 with 1\.386 nats per token alone and 0\.693 while tuned"
+    with pytest.raises(EngineFailed, match=said):
+        evaluate(run, places, url)
 
 
 def test_without_prompts_only_perplexity_is_measured(url: str, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from tokenizers import Tokenizer
 
 from anneal_trainer.errors import BadData, ModelMismatch
 from anneal_trainer.jsonfile import Problems
-from anneal_trainer.masking import Masker, TokenRow
+from anneal_trainer.masking import Masker
 from anneal_trainer.rows import Conversation, Message
 from anneal_trainer.template import BUILTIN, Renderer, special_tokens
+from anneal_trainer.token_rows import TokenRow
 from tests.unit.trainer.tiny import CHATML, GEMMA, LLAMA3, MISTRAL, SPECIAL, make_tokenizer
 
 pytestmark = pytest.mark.torch
