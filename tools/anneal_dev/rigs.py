@@ -9,7 +9,7 @@ import signal
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -67,9 +67,11 @@ def steps() -> list[Step]:
         ),
         Step("node", ("python3", "-m", "anneal_localcluster", "tools")),
         Step("generated", (dev, "tools/generate.py", "--check"), needs=("node", "unit")),
-        pytest_step("apiserver", dev, "-m", "apiserver", "tests/apiserver", needs=("node", "unit")),
+        pytest_step("apiserver", dev, "-m", "apiserver", "tests/apiserver", needs=("node", "images", "unit")),
         Step("trainer", trainer, needs=("apiserver",)),
-        *demo.steps(needs=("trainer", "generated")),
+        # Images wait for networks and disks while Kubernetes is compiled; both are there before tests count seconds.
+        *(replace(step, needs=("lint",)) if step.name == "images" else step
+          for step in demo.steps(needs=("trainer", "generated"))),
         pytest_step("e2e", dev, "-m", "e2e", "tests/e2e", needs=demo.LAST),
     ]
 
@@ -98,6 +100,11 @@ def table(outcomes: Sequence[Outcome]) -> str:
             f"{RIGS.get(outcome.name, '')}"
         )
     return "\n".join(rows)
+
+
+def failures(outcomes: Sequence[Outcome]) -> str:
+    """What failed, in its own last words: where only the end of the output is kept, this is it."""
+    return "\n".join(f"\n{outcome.name} FAILED: {outcome.detail}" for outcome in outcomes if not outcome.ok)
 
 
 def clean_up(console: Console, was_up: bool) -> Outcome:
@@ -135,7 +142,7 @@ def main() -> int:
         outcomes.append(Outcome("test", False, 0.0, "interrupted"))
     finally:
         outcomes.append(clean_up(Console(OUT), was_up))
-    print("\n" + table(outcomes))
+    print(failures(outcomes) + "\n\n" + table(outcomes))
     total = [counts(outcome.name) for outcome in outcomes]
     failed = sum(c.failed for c in total) + sum(not o.ok and counts(o.name).failed == 0 for o in outcomes)
     print(f"\n{sum(c.passed for c in total)} passed, {failed} failed, {sum(c.skipped for c in total)} skipped")

@@ -158,5 +158,5 @@ def _run_one(step: Step, console: Console) -> Outcome:
             console.call(step.name, step.command, env=step.env, show=step.show)
     except StepError as error:
         console.say(step.name, f"FAILED: {error}")
-        return Outcome(step.name, False, time.monotonic() - start, str(error).splitlines()[0])
+        return Outcome(step.name, False, time.monotonic() - start, str(error))
     return Outcome(step.name, True, time.monotonic() - start)
