@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from anneal_localcluster import apt
 from anneal_localcluster.errors import ClusterError
-from anneal_localcluster.shell import complete, run, say
+from anneal_localcluster.shell import complete
 
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"), Path("/usr/libexec/cni"))
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
@@ -54,19 +55,13 @@ def install_missing() -> None:
     missing = missing_packages()
     if not missing:
         return
-    if not shutil.which("apt-get"):
+    if not apt.available():
         raise ClusterError(
             f"programs of these (Debian-named) packages are missing: {', '.join(missing)}",
             f"install them with your package manager; network plugins are looked for in "
             f"{', '.join(map(str, CNI_FOLDERS))}",
         )
-    say(f"  installing with apt: {', '.join(missing)}")
-    environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-q"], environment=environment)
-    run(
-        ["apt-get", "install", "-qy", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends", *missing],
-        environment=environment,
-    )
+    apt.install(missing)
     still = missing_packages()
     if still:
         raise ClusterError(f"apt installed them, and still missing: {', '.join(still)}", "install them by hand")

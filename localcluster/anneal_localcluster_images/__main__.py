@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.settings import cache_root
 from anneal_localcluster_images import builder, handover, locks, model
 from anneal_localcluster_images.catalog import PREFIX, RUNNABLE, reference, tags
@@ -55,7 +56,7 @@ def known(names: list[str]) -> list[str]:
 def main() -> int:
     try:
         act(arguments())
-    except ImageError as error:
+    except (ImageError, ClusterError) as error:
         say(f"error: {error}")
         return 1
     except KeyboardInterrupt:

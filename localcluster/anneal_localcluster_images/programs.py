@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from anneal_localcluster import apt
 from anneal_localcluster.settings import cache_root
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,12 +69,9 @@ def ensure_builders() -> None:
     missing = sorted(package for program, package in PACKAGES.items() if not find(program))
     if not missing:
         return
-    if os.geteuid() or not shutil.which("apt-get"):
+    if os.geteuid() or not apt.available():
         raise ImageError(f"building images needs {' and '.join(missing)} (and root); install them and run again")
-    say(f"installing with apt: {', '.join(missing)}")
-    environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "update", "-q"], environment=environment)
-    run(["apt-get", "install", "-qy", "--no-install-recommends", *missing], environment=environment)
+    apt.install(missing)
 
 
 def find(program: str) -> str | None:

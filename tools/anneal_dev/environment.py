@@ -11,6 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from anneal_localcluster import apt
+from anneal_localcluster.errors import ClusterError
+
 ROOT = Path(__file__).resolve().parents[2]
 UV = "uv==0.13.9"
 OLDEST_PYTHON = (3, 11)
@@ -60,10 +63,12 @@ def _need_venv() -> None:
     probe = subprocess.run([sys.executable, "-c", "import ensurepip"], check=False, capture_output=True)
     if probe.returncode == 0:
         return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
+    if os.geteuid() != 0 or not apt.available():
         sys.exit("This Python cannot make virtual environments. Install python3-venv (Debian, Ubuntu) and run again.")
-    _run("apt-get", "update", "-q")
-    _run("apt-get", "install", "-q", "-y", "--no-install-recommends", "python3-venv")
+    try:
+        apt.install(["python3-venv"])
+    except ClusterError as error:
+        sys.exit(f"error: {error}")
 
 
 def _run(*argv: str) -> None:
