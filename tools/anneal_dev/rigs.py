@@ -136,6 +136,9 @@ def main() -> int:
     was_up = demo.cluster_is_up()
     outcomes: list[Outcome] = []
     try:
+        if not was_up and teardown.traces(Folders()):
+            console.say("cleanup", "a local cluster that was not taken down is removed first")
+            _take_down(console)
         outcomes = run(steps(), console, workers=3)
     except (KeyboardInterrupt, StepError) as error:
         console.say("test", f"stopped: {error or 'interrupted'}; cleaning up")
