@@ -41,8 +41,8 @@ format: ## Sort imports and apply safe lint fixes
 	@$(DEV) ruff check --fix .
 
 .PHONY: lock
-lock: ## Compile requirements/*.txt from pyproject.toml
-	@$(PYTHON) -m anneal_localcluster_images lock
+lock: ## Compile requirements/*.txt from pyproject.toml; pins stay where they fit, unless UPGRADE=1
+	@$(PYTHON) -m anneal_localcluster_images lock $(if $(UPGRADE),--upgrade)
 
 .PHONY: cluster-up
 cluster-up: ## Start the local single-node Kubernetes (root)

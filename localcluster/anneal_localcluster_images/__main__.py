@@ -27,7 +27,8 @@ def arguments() -> argparse.Namespace:
     verbs.add_parser("push", help="push to a registry of yours").add_argument("registry", metavar="REGISTRY")
     verbs.add_parser("model", help="put the demo's model into a folder").add_argument(
         "folder", nargs="?", type=Path, default=cache_root() / "models" / DEFAULT_MODEL)
-    verbs.add_parser("lock", help="compile requirements/*.txt")
+    lock = verbs.add_parser("lock", help="compile requirements/*.txt; what is pinned and still fits stays")
+    lock.add_argument("--upgrade", action="store_true", help="take the newest releases instead")
     return parser.parse_args()
 
 
@@ -44,7 +45,7 @@ def act(chosen: argparse.Namespace) -> None:
         case "model":
             model.extract(chosen.folder)
         case "lock":
-            locks.lock()
+            locks.lock(chosen.upgrade)
 
 
 def known(names: list[str]) -> list[str]:

@@ -45,10 +45,18 @@ TORCH = (
 SEED = (Lock("seed", dependencies=False, platform=IN_IMAGES),)
 
 
-def lock() -> None:
-    """Each group is resolved together first: files that are installed side by side must agree."""
+def lock(upgrade: bool = False) -> None:
+    """Each group is resolved together first: files that are installed side by side must agree.
+
+    What is pinned stays pinned where it still fits, so that a new dependency brings itself only, unless `upgrade`.
+    """
     for group in (TOOLS, TORCH, SEED):
+        files = [REQUIREMENTS / f"{entry.name}.txt" for entry in group]
+        if upgrade:
+            for file in files:
+                file.unlink(missing_ok=True)
         with tempfile.NamedTemporaryFile(suffix=".txt") as together:
+            Path(together.name).write_text("\n".join(file.read_text() for file in files if file.exists()))
             compile_together(group, Path(together.name))
             for entry in group:
                 compile_one(entry, Path(together.name))
@@ -66,8 +74,6 @@ def compile_together(group: Sequence[Lock], target: Path) -> None:
 def compile_one(entry: Lock, together: Path) -> None:
     target = REQUIREMENTS / f"{entry.name}.txt"
     before = target.read_bytes() if target.exists() else b""
-    # Written over: what the old file holds would otherwise be preferred, and a newer release never taken.
-    target.unlink(missing_ok=True)
     arguments = [*entry.sources, *override_arguments(entry), *options(entry), "--constraint", str(together)]
     resolve([*arguments, "--generate-hashes"], target)
     say(f"requirements/{target.name}: {'unchanged' if target.read_bytes() == before else 'written'}")
