@@ -24,7 +24,7 @@ MEMORY_BYTES = 512 << 20
 MAX_TEXT = 8 << 20
 
 
-class _Generation(Extension):  # type: ignore[misc]
+class _Generation(Extension):
     """Some templates mark answers with {% generation %}; we find answers by prefixes, so the mark is only passed
     over.
     """
