@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     PUBLISHED = "Published"
     ARTIFACT_VERIFIED = "ArtifactVerified"
     AVAILABLE = "Available"
+    ROLLED_BACK = "RolledBack"
 
 
 class Reason(StrEnum):
@@ -46,6 +47,7 @@ class Reason(StrEnum):
     ALREADY_PUBLISHED = "AlreadyPublished"
     SERVING = "Serving"
     SCALED_TO_ZERO = "ScaledToZero"
+    ROLLED_BACK = "RolledBack"
     # waiting for the world
     UNSCHEDULABLE = "Unschedulable"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -108,6 +110,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         fix="Change spec.runId to train it again."),
     Reason.SERVING: ReasonInfo("All replicas have completed a prompt and receive traffic."),
     Reason.SCALED_TO_ZERO: ReasonInfo("spec.replicas is 0: nothing runs and nothing answers."),
+    Reason.ROLLED_BACK: ReasonInfo(
+        "The revision that the spec asks for did not become Ready and was removed; the one before it goes on serving.",
+        fix="Read condition RolledBack, and correct the spec or go back to the old one: anneal rollback."),
     Reason.UNSCHEDULABLE: ReasonInfo("The scheduler finds no node for the pod.",
                                      fix="Lower spec.resources, or add a node that fits spec.scheduling."),
     Reason.IMAGE_PULL_FAILED: ReasonInfo("The node cannot pull the container image.",

@@ -1,6 +1,7 @@
 """Decide about a ModelDeployment: which revision serves, which one is being started, and what its status says.
 
-A revision gets traffic when all its replicas are Ready; only then is the one before removed.
+A revision gets traffic when all its replicas are Ready; only then is the one before removed. A revision that does not
+become Ready is removed, and the one before goes on serving.
 """
 
 from collections.abc import Iterable
@@ -11,9 +12,9 @@ from typing import Literal
 from pydantic import ValidationError
 
 from anneal_api.conditions import Condition, ConditionType, Reason, drop_condition, set_condition, timestamp
-from anneal_api.finetunejob import TimelineEntry
-from anneal_api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus, RevisionStatus
-from anneal_operator.decide import classify, objects, servers, unsupported
+from anneal_api.finetunejob import ArtifactStatus, TimelineEntry
+from anneal_api.modeldeployment import FailedRevision, ModelDeploymentSpec, ModelDeploymentStatus, RevisionStatus
+from anneal_operator.decide import classify, objects, rollback, servers, unsupported
 from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.facts import Children, Facts, LogRequest, Needs, Object, WriteError
 from anneal_operator.decide.plan import Delete, Manifest, Plan
@@ -91,14 +92,18 @@ def plan(facts: Facts, now: datetime, settings: PodSettings) -> Plan:
     except ValidationError as error:
         return unsupported.plan(facts.resource, error, now)
     resolved = resolve(facts, view.owner, view.spec, view.status, settings, now)
-    return _unresolved(view, resolved) if resolved.artifact is None else _serve(view, _revision(view, resolved))
+    if resolved.artifact is None:
+        return _unresolved(view, resolved)
+    wanted = _revision(view, resolved.artifact)
+    failed = rollback.given_up(view.status, wanted.hash, view.generation)
+    return _roll_back(view, failed) if failed else _serve(view, wanted)
 
 
-def _revision(view: View, resolved: Resolved) -> RevisionStatus:
-    assert resolved.artifact is not None
-    digest = serving.revision_hash(view.owner, view.spec, resolved.artifact)
-    return RevisionStatus(name=serving.revision_name(view.owner, digest), hash=digest, artifact=resolved.artifact,
-                          source=source(view.spec))
+def _revision(view: View, artifact: ArtifactStatus) -> RevisionStatus:
+    digest = serving.revision_hash(view.owner, view.spec, artifact)
+    return RevisionStatus(name=serving.revision_name(view.owner, digest), hash=digest, artifact=artifact,
+                          source=source(view.spec), settings=serving.settings_text(view.spec),
+                          start_time=rollback.start_time(view.status, digest, view.now))
 
 
 def _unresolved(view: View, resolved: Resolved) -> Plan:
@@ -111,7 +116,9 @@ def _unresolved(view: View, resolved: Resolved) -> Plan:
     invalid: Literal["False", "Unknown"] = "False" if verdict.reason is Reason.ARTIFACT_INVALID else "Unknown"
     conditions = view.condition(view.status.conditions, ConditionType.ARTIFACT_VERIFIED, invalid, verdict.reason,
                                 verdict.message)
-    status = view.status.model_copy(update={"stable": stable, "next": None, "conditions": list(conditions)})
+    status = view.status.model_copy(update={
+        "stable": stable, "next": None, "failed": None,
+        "conditions": list(drop_condition(conditions, ConditionType.ROLLED_BACK))})
     status = _finish(view, status, outlook, ready=stable.ready_replicas if stable else 0,
                      phase="Verifying" if view.spec.model.uri else "Pending")
     return Plan(deletes=(*_deletes(view, None), *resolved.deletes), creates=(*resolved.creates, *kept.creates),
@@ -130,12 +137,33 @@ def _serve(view: View, wanted: RevisionStatus) -> Plan:
     # As long as the Service cannot be moved, the old revision has the traffic and must stay.
     promoted = serves or (switch and refusal is None)
     outlook = _outlook(view, wanted, found, refusal)
+    if stable and not switch and (failed := rollback.give_up(view.spec, wanted, outlook, view.generation, view.now)):
+        return _roll_back(view, failed)
     status = _serving_status(view, wanted, found, outlook, promoted=promoted)
     # Right after a promotion the old revision is still there; it goes once the status says so.
     requeue = 0.0 if promoted and not serves else POLL_SECONDS
     return Plan(deletes=_deletes(view, wanted), creates=writes.creates, applies=writes.applies, status=status.to_wire(),
                 events=announce(view.status.conditions, status.conditions, outlook),
                 requeue_after=None if outlook.state == "done" and serves else requeue)
+
+
+def _roll_back(view: View, failed: FailedRevision) -> Plan:
+    """The stable revision serves alone; what was asked for is in the status with its reason."""
+    stable = view.status.stable
+    assert stable is not None, "a revision is given up only for one that serves"
+    found, writes = servers.servers(view.facts.children, stable.hash), _wanted_children(view, stable, None)
+    outlook = rollback.outlook_after(_outlook(view, stable, found, writes.refused(view.facts.write_errors)),
+                                     stable.hash, failed)
+    conditions = view.condition(_verified(view, found, outlook), ConditionType.ROLLED_BACK, "True",
+                                Reason(failed.reason), f"revision {failed.hash} was given up: {failed.message}")
+    status = view.status.model_copy(update={
+        "stable": _counted(view, stable), "next": None, "failed": failed, "conditions": list(conditions)})
+    status = _finish(view, status, outlook, ready=found.ready, phase="Starting")
+    # What failed goes once the status says so: a pass that saw only its absence would start it again.
+    known = view.status.failed == failed
+    return Plan(deletes=_deletes(view, None if known else failed), creates=writes.creates, applies=writes.applies,
+                status=status.to_wire(), events=announce(view.status.conditions, status.conditions, outlook),
+                requeue_after=(None if outlook.state == "done" else POLL_SECONDS) if known else 0.0)
 
 
 def _wanted_children(view: View, wanted: RevisionStatus, stable: RevisionStatus | None) -> "_Writes":
@@ -148,11 +176,14 @@ def _wanted_children(view: View, wanted: RevisionStatus, stable: RevisionStatus 
 def _serving_status(
     view: View, wanted: RevisionStatus, found: servers.Servers, outlook: Outlook, *, promoted: bool,
 ) -> ModelDeploymentStatus:
-    newest = wanted.model_copy(update={"ready_replicas": found.ready})
-    stable = newest if promoted else _counted(view, view.status.stable)
+    newest, before = wanted.model_copy(update={"ready_replicas": found.ready}), view.status.stable
+    stable = newest if promoted else _counted(view, before)
+    replaced = promoted and before is not None and before.hash != wanted.hash
+    conditions = drop_condition(_verified(view, found, outlook), ConditionType.ROLLED_BACK)
     status = view.status.model_copy(update={
-        "stable": stable, "next": None if promoted else newest, "url": serving.address(view.owner),
-        "served_name": serving.served_name(view.owner, view.spec), "conditions": list(_verified(view, found, outlook))})
+        "stable": stable, "next": None if promoted else newest, "failed": None,
+        "previous": _counted(view, before) if replaced else view.status.previous, "url": serving.address(view.owner),
+        "served_name": serving.served_name(view.owner, view.spec), "conditions": list(conditions)})
     old = stable.ready_replicas if stable and not promoted else 0
     return _finish(view, status, outlook, ready=found.ready + old, phase="Starting", newest=found.ready)
 
@@ -228,7 +259,8 @@ def _finish(
     available = view.condition(status.conditions, ConditionType.AVAILABLE, "True" if ready else "False",
                                Reason.SERVING if ready else outlook.reason, text)
     stopped = outlook.reason is Reason.SCALED_TO_ZERO
-    phases = {"done": "Stopped" if stopped else "Serving", "failed": "Failed", "working": phase, "held": "Stopped"}
+    done = "Stopped" if stopped else "RolledBack" if outlook.reason is Reason.ROLLED_BACK else "Serving"
+    phases = {"done": done, "failed": "Failed", "working": phase, "held": "Stopped"}
     return status.model_copy(update={
         "observed_generation": view.generation, "phase": phases[outlook.state],
         "timeline": _timeline(view, status, outlook),

@@ -64,7 +64,8 @@ _EXPECTED = {Reason.ACCEPTED, Reason.WAITING, Reason.RUNNING, Reason.STARTING, R
 
 def severity(outlook: Outlook) -> Literal["Normal", "Warning"]:
     """Must a person look at it?"""
-    usual = outlook.state in ("done", "held") or outlook.reason in _EXPECTED
+    expected = outlook.state in ("done", "held") or outlook.reason in _EXPECTED
+    usual = expected and outlook.reason is not Reason.ROLLED_BACK
     return "Normal" if usual else "Warning"
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
 from anneal_api.conditions import ConditionType, Reason
 from anneal_api.finetunejob import ArtifactStatus, FineTuneJobStatus
@@ -37,13 +38,20 @@ class Resolved:
 def source(spec: ModelDeploymentSpec) -> str:
     """What the spec asks for, in one word."""
     reference = spec.model.fine_tune_job_ref
-    return f"finetunejob/{reference.name}" if reference else str(spec.model.uri)
+    if reference:
+        return f"finetunejob/{reference.name}"
+    return f"{spec.model.uri}@{spec.model.digest}" if spec.model.digest else str(spec.model.uri)
 
 
-def pinned(spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> ArtifactStatus | None:
-    """The artifact that was found for this source before."""
-    wanted = source(spec)
-    return next((r.artifact for r in (status.next, status.stable) if r and r.source == wanted), None)
+def pinned(spec: ModelDeploymentSpec, status: ModelDeploymentStatus, generation: int) -> ArtifactStatus | None:
+    """The artifact that was found for this source before. What was given up counts until the spec changes."""
+    wanted, exact = source(spec), (spec.model.uri, spec.model.digest)
+    failed = status.failed if status.failed and status.failed.generation == generation else None
+    by_source = (r.artifact for r in (status.next, failed, status.stable) if r and r.source == wanted)
+    # A digest says all: what was found under it once needs not be read again, and fetch verifies every file.
+    by_digest = (r.artifact for r in (status.stable, status.previous)
+                 if r and (r.artifact.uri, r.artifact.digest) == exact)
+    return next(chain(by_source, by_digest), None)
 
 
 def resolve(
@@ -51,7 +59,7 @@ def resolve(
     now: datetime,
 ) -> Resolved:
     """Find the artifact."""
-    known = pinned(spec, status)
+    known = pinned(spec, status, int(facts.resource["metadata"]["generation"]))
     if reference := spec.model.fine_tune_job_ref:
         return _of_job(facts.found.fine_tune_job, reference.name, owner, known)
     return Resolved(known) if known else _of_folder(facts, owner, spec, settings, now)
@@ -80,7 +88,16 @@ def _of_folder(
                    serving.resolve_job(owner, uri, attempt, spec, settings))
         text = f"Job {objects.name(creates[1])} reads what {uri} holds"
         return Resolved(verdict=Verdict(Reason.STARTING, text, terminal=False), creates=creates, requeue_after=30.0)
-    return _of_resolve_job(facts, uri, job, now)
+    found = _of_resolve_job(facts, uri, job, now)
+    return _held_against(spec.model.digest, found, uri)
+
+
+def _held_against(digest: str | None, found: Resolved, uri: str) -> Resolved:
+    """What is in the folder, unless the spec pins something else."""
+    if digest is None or found.artifact is None or found.artifact.digest == digest:
+        return found
+    text = f"{uri} has digest {found.artifact.digest}, but spec.model.digest is {digest}"
+    return Resolved(verdict=Verdict.of(Reason.ARTIFACT_INVALID, text))
 
 
 def _of_resolve_job(facts: Facts, uri: str, job: Object, now: datetime) -> Resolved:
@@ -133,7 +150,7 @@ def _delete(obj: Object) -> Delete:
 def leftovers(facts: Facts, owner: Owner, spec: ModelDeploymentSpec, status: ModelDeploymentStatus) -> list[Object]:
     """Resolve Jobs, and what they read, that nobody waits for any more."""
     generation = int(facts.resource["metadata"]["generation"])
-    waiting = spec.model.uri is not None and pinned(spec, status) is None
+    waiting = spec.model.uri is not None and pinned(spec, status, generation) is None
     keep = serving.resolve_name(owner, str(spec.model.uri), generation) if waiting else ""
     jobs = [job for job in facts.children.jobs if objects.label(job, LABEL_STAGE) == serving.RESOLVE]
     configs = [c for c in facts.children.config_maps if objects.label(c, LABEL_STAGE) == serving.RESOLVE]

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from anneal_api.finetunejob import ArtifactStatus
-from anneal_api.modeldeployment import BASE_MODEL_NAME, ModelDeploymentSpec
+from anneal_api.modeldeployment import BASE_MODEL_NAME, SETTINGS_FIELDS, ModelDeploymentSpec
 from anneal_api.pod import Resources
 from anneal_api.serve import CACHE_DIR, HEALTH_PATH, PORT, SERVE_FILE, ServeModel, ServeSpec
 from anneal_api.uri import parse_claim
@@ -60,6 +60,12 @@ def revision_hash(owner: Owner, spec: ModelDeploymentSpec, artifact: ArtifactSta
              spec.engine.model_dump(mode="json", by_alias=True, exclude_defaults=True),
              spec.resources.to_wire(), spec.scheduling.to_wire()]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def settings_text(spec: ModelDeploymentSpec) -> str:
+    """What a revision is made from beside its artifact: kept in the status, so that one can go back to it."""
+    wire = spec.model_dump(mode="json", by_alias=True, exclude_none=True, include=set(SETTINGS_FIELDS))
+    return json.dumps(wire, sort_keys=True)
 
 
 def revision_name(owner: Owner, revision: str) -> str:

@@ -41,7 +41,8 @@ VALUES: dict[str, Any] = {
 # Leaves that change no child by themselves but what is decided; each has a test of its own below.
 DECIDED = {
     "FineTuneJob": {"workspace.retain", "retry.failures", "retry.disruptions", "deadline", "suspend"},
-    "ModelDeployment": {"model.fineTuneJobRef.name"},
+    # The last two: tests/unit/operator/decide/test_rollback.py.
+    "ModelDeployment": {"model.fineTuneJobRef.name", "model.digest", "rollout.progressDeadline"},
 }
 SINGLE = {"engine.type"}
 """Leaves with one legal value; others are refused, which tests/apiserver/api shows."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from anneal_operator.desired.names import LABEL_STAGE
 from tests.factories import ARTIFACT, make_finetunejob, make_modeldeployment
 from tests.unit.operator.decide.test_modeldeployment import published
+from tests.unit.operator.decide.test_rollback import CRASHES, play_next
 from tests.unit.operator.decide.world import End, World, good
 
 STAGES = ("prepare", "train", "evaluate", "publish")
@@ -151,3 +152,33 @@ def _change(world: World, change: str, number: int) -> None:
         world.fine_tune_job = None
     elif change == "lose" and world.of("Deployment"):
         world.lose("Deployment", world.of("Deployment")[0]["metadata"]["name"])
+
+
+@SOME
+@given(st.lists(st.sampled_from(["engine", "artifact", "break", "wait", "lose", "play", ""]), max_size=16))
+def test_what_serves_is_never_given_up_for_what_does_not(changes: list[str]) -> None:
+    world = World(make_modeldeployment(), fine_tune_job=published()).run()
+    for number, change in enumerate(changes):
+        _change(world, change, number)
+        if change == "break" and world.status.get("next"):
+            play_next(world, **CRASHES)
+        elif change == "wait":
+            world.now += timedelta(minutes=10)
+        elif change == "play":
+            world.play()
+        world.step()
+        check(world)
+        _serves(world)
+    world.spec(engine={"maxModelLen": 4096})
+    world.run(passes=120)
+    assert world.condition("Ready")["reason"] == "Serving"
+    assert len(world.of("Deployment")) == 1
+
+
+def _serves(world: World) -> None:
+    """Traffic leads to the revision of the status, whose Deployment is there and was all ready once."""
+    stable = world.status["stable"]
+    (service,) = world.of("Service")
+    assert service["spec"]["selector"]["anneal.dev/revision"] == stable["hash"]
+    assert stable["name"] in {d["metadata"]["name"] for d in world.of("Deployment")}
+    assert stable["hash"] not in {world.status.get(key, {}).get("hash") for key in ("next", "failed")}
