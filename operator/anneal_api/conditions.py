@@ -57,11 +57,15 @@ class Reason(StrEnum):
     VOLUME_NOT_READY = "VolumeNotReady"
     QUOTA_EXCEEDED = "QuotaExceeded"
     POD_REJECTED = "PodRejected"
+    WEBHOOK_UNAVAILABLE = "WebhookUnavailable"
+    CONTAINER_NOT_STARTED = "ContainerNotStarted"
+    NODE_LOST = "NodeLost"
     PERMISSION_DENIED = "PermissionDenied"
     FINE_TUNE_JOB_NOT_FOUND = "FineTuneJobNotFound"
     FINE_TUNE_JOB_NOT_PUBLISHED = "FineTuneJobNotPublished"
     INSUFFICIENT_SURGE_CAPACITY = "InsufficientSurgeCapacity"
     PREEMPTED = "Preempted"
+    EVICTED = "Evicted"
     # failures
     UNSUPPORTED_SPEC = "UnsupportedSpec"
     NAME_TAKEN = "NameTaken"
@@ -129,6 +133,16 @@ REASONS: dict[Reason, ReasonInfo] = {
                                       fix="Free quota or lower spec.resources; the operator tries again by itself."),
     Reason.POD_REJECTED: ReasonInfo("Admission (Pod Security, LimitRange or a webhook) rejects the pod.",
                                     fix="Read the message; change the policy or the spec."),
+    Reason.WEBHOOK_UNAVAILABLE: ReasonInfo(
+        "A webhook of the cluster's has to approve what is made, and does not answer.",
+        fix="Start the service behind the webhook again; the operator tries again by itself."),
+    Reason.CONTAINER_NOT_STARTED: ReasonInfo(
+        "The image is there, but the node cannot start the container from it.",
+        fix="Read the message: it names the program or the mount that the image lacks."),
+    Reason.NODE_LOST: ReasonInfo(
+        "The pod should have ended and its node does not say that it has, so no other may write to its volumes yet.",
+        fix="Bring the node back; if it is gone for good, kubectl delete node, or taint it "
+            "node.kubernetes.io/out-of-service=:NoExecute. The run goes on by itself."),
     Reason.PERMISSION_DENIED: ReasonInfo("The operator is not allowed to do what the resource needs.",
                                          fix="Restore the operator's Role or ClusterRole from the chart."),
     Reason.FINE_TUNE_JOB_NOT_FOUND: ReasonInfo("The FineTuneJob that spec.model names does not exist yet.",
@@ -139,6 +153,8 @@ REASONS: dict[Reason, ReasonInfo] = {
         "There is no room for the new revision beside the one that serves.",
         fix="Free resources, or scale spec.replicas down during the change."),
     Reason.PREEMPTED: ReasonInfo("The pod was evicted or preempted and saved a checkpoint; the same Job resumes."),
+    Reason.EVICTED: ReasonInfo("The node put the pod out to save itself; the next attempt may land elsewhere.",
+                               fix="Add nodes, or ask for what is really used in spec.resources."),
     Reason.UNSUPPORTED_SPEC: ReasonInfo("The spec holds a field or value that this operator does not know.", True,
                                         "Upgrade the operator to the version of the CRD, or remove the field."),
     Reason.NAME_TAKEN: ReasonInfo("An object that is not ours already has the name of a child we need.", True,

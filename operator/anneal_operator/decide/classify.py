@@ -5,10 +5,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from signal import Signals
 from typing import Any
 
 from anneal_api.conditions import REASONS, Reason
 from anneal_api.run import ExitCode, parse_progress
+from anneal_api.sentences import PULLS, sense, shortages, unscheduled_fix
 from anneal_operator.decide import objects
 from anneal_operator.decide.facts import Object, WriteError
 
@@ -26,20 +28,15 @@ BY_EXIT_CODE = {
     ExitCode.PREEMPTED: Reason.PREEMPTED,
 }
 
-_NO_CLAIM = re.compile(r'persistentvolumeclaim "[^"]*" not found')
+LOST_AFTER = timedelta(seconds=30)
+"""How long after its grace period a pod may still be there before its node counts as lost."""
+
 _NO_VOLUME = re.compile(r"unbound immediate PersistentVolumeClaims|volume node affinity|find available persistent")
 _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
-_EVENTS = (
-    (re.compile(r"exceeded quota"), Reason.QUOTA_EXCEEDED),
-    (re.compile(r'secret "[^"]*" not found|references non-existent secret key', re.IGNORECASE),
-     Reason.SECRET_NOT_FOUND),
-    (re.compile(r'configmap "[^"]*" not found|references non-existent config key', re.IGNORECASE),
-     Reason.CONFIG_MAP_NOT_FOUND),
-    (_NO_CLAIM, Reason.CLAIM_NOT_FOUND),
-    (re.compile(r"PodSecurity|denied the request|no PriorityClass|LimitRange|limits? to request|forbidden"),
-     Reason.POD_REJECTED),
-    (re.compile(r"volume|claim", re.IGNORECASE), Reason.VOLUME_NOT_READY),
-)
+_NOT_STARTED = ("CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun")
+_CHILD_KILLED = re.compile(r"killed by signal: Killed|SIGKILL|exitcode *: *-9")
+"""A child that the kernel killed for memory: the container lives on and fails without being called OOMKilled."""
+_NO_EVIDENCE = ("FailedScheduling", "Unhealthy", "BackOff", "Failed")
 
 
 @dataclass(frozen=True)
@@ -51,9 +48,9 @@ class Verdict:
     terminal: bool
 
     @staticmethod
-    def of(reason: Reason, message: str, *, terminal: bool | None = None) -> "Verdict":
-        """A verdict with the fix that the catalogue knows, unless the message has one."""
-        fix = REASONS[reason].fix
+    def of(reason: Reason, message: str, *, fix: str = "", terminal: bool | None = None) -> "Verdict":
+        """A verdict with this fix, or the one that the catalogue knows, unless the message has one."""
+        fix = fix or REASONS[reason].fix
         text = message if not fix or "Fix:" in message else f"{message.rstrip('. ')}. Fix: {fix}"
         return Verdict(reason, text, REASONS[reason].terminal if terminal is None else terminal)
 
@@ -64,58 +61,110 @@ def log_tail(log: str) -> str:
     return "\n".join(lines[-MAX_LOG_LINES:])[-MAX_LOG_CHARS:]
 
 
-def stuck(pod: Object, events: Iterable[Object], where: str, now: datetime) -> Verdict | None:
+def stuck(
+    pod: Object, events: Iterable[Object], where: str, now: datetime, claims: Iterable[Object] = (),
+) -> Verdict | None:
     """Why a pod that has not started does not start; None when it is simply starting."""
-    return (_unschedulable(pod, where) or _image(pod, where, now)
-            or _from_events(events, objects.name(pod), f"{where}, pod {objects.name(pod)}"))
+    about = f"{where}, pod {objects.name(pod)}"
+    known = list(events)
+    return (_unschedulable(pod, about, known, claims) or _container(pod, where, known, now)
+            or _from_events(known, objects.name(pod), about))
 
 
-def _unschedulable(pod: Object, where: str) -> Verdict | None:
+def _unschedulable(pod: Object, about: str, events: list[Object], claims: Iterable[Object]) -> Verdict | None:
     found = objects.condition(pod, "PodScheduled")
     if found.get("status") != "False" or found.get("reason") not in ("Unschedulable", "SchedulerError"):
         return None
     text = str(found.get("message", ""))
-    known = ((_NO_CLAIM, Reason.CLAIM_NOT_FOUND), (_NO_VOLUME, Reason.VOLUME_NOT_READY))
-    reason = next((reason for pattern, reason in known if pattern.search(text)), Reason.UNSCHEDULABLE)
-    return Verdict.of(reason, f"{where}, pod {objects.name(pod)}: {text}")
+    if _NO_VOLUME.search(text):
+        return _pending_claim(pod, events, claims) or Verdict.of(Reason.VOLUME_NOT_READY, f"{about}: {text}")
+    if (known := sense(text)) and known.reason is Reason.CLAIM_NOT_FOUND:
+        return Verdict.of(known.reason, f"{about}: {text}", fix=known.fix)
+    asked = [f"{what} {amount}" for what in shortages(text) if (amount := objects.requested(pod, what))]
+    wish = f" It asks for {', '.join(asked)}." if asked else ""
+    return Verdict.of(Reason.UNSCHEDULABLE, f"{about}: {text}{wish}", fix=unscheduled_fix(text))
 
 
-def _image(pod: Object, where: str, now: datetime) -> Verdict | None:
+def _container(pod: Object, where: str, events: list[Object], now: datetime) -> Verdict | None:
     for container in objects.container_statuses(pod):
         waiting = (container.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") in _NOT_PULLED:
-            since = objects.parse_time(pod["metadata"].get("creationTimestamp")) or now
-            text = f"{where}, container {container['name']}: image {container.get('image')} cannot be pulled"
-            # The detail alternates between two wordings; only the stable one may reach a status.
-            return Verdict.of(Reason.IMAGE_PULL_FAILED, text, terminal=now - since > IMAGE_PATIENCE)
-        if waiting.get("reason") == "CreateContainerConfigError":
-            return from_text(str(waiting.get("message", "")), f"{where}, container {container['name']}")
+        reason, text = waiting.get("reason"), str(waiting.get("message", ""))
+        about = f"{where}, container {container['name']}"
+        if reason in _NOT_PULLED:
+            return _not_pulled(pod, container, about, events, now)
+        if reason == "CreateContainerConfigError":
+            return from_text(text, about) or Verdict.of(Reason.CONTAINER_NOT_STARTED, f"{about}: {text}")
+        if reason in _NOT_STARTED:
+            return Verdict.of(Reason.CONTAINER_NOT_STARTED, f"{about}: {text[:MAX_LOG_CHARS]}")
     return None
 
 
+def _not_pulled(pod: Object, container: Object, about: str, events: list[Object], now: datetime) -> Verdict:
+    waiting = container["state"]["waiting"]
+    since = objects.parse_time(pod["metadata"].get("creationTimestamp")) or now
+    # The kubelet says the detail in one of two wordings in turn: what it stands for is stable, the words are not.
+    failed = [str(e.get("message", "")) for e in events if e.get("reason") == "Failed" and _about(e, objects.name(pod))]
+    known = sense("\n".join([str(waiting["reason"]), str(waiting.get("message", "")), *failed]), PULLS)
+    return Verdict.of(Reason.IMAGE_PULL_FAILED, f"{about}: image {container.get('image')} cannot be pulled",
+                      fix=known.fix if known else "", terminal=now - since > IMAGE_PATIENCE)
+
+
+def _about(event: Object, name: str) -> bool:
+    return bool((event.get("involvedObject") or {}).get("name") == name)
+
+
+def _newest(events: Iterable[Object]) -> str:
+    known = sorted(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
+    return str(known[-1].get("message", ""))[:MAX_LOG_CHARS] if known else ""
+
+
 def _from_events(events: Iterable[Object], name: str, where: str) -> Verdict | None:
-    found = [event for event in events if (event.get("involvedObject") or {}).get("name") == name
-             and event.get("reason") not in ("FailedScheduling", "Unhealthy", "BackOff", "Failed")]
-    newest = sorted(found, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
-    return from_text(str(newest[-1].get("message", "")), where) if newest else None
+    text = _newest(e for e in events if _about(e, name) and e.get("reason") not in _NO_EVIDENCE)
+    return from_text(text, where) if text else None
 
 
 def from_text(text: str, where: str) -> Verdict | None:
     """What a sentence of Kubernetes' stands for."""
-    reason = next((reason for pattern, reason in _EVENTS if pattern.search(text)), None)
-    return Verdict.of(reason, f"{where}: {text[:MAX_LOG_CHARS]}") if reason else None
+    known = sense(text)
+    return Verdict.of(known.reason, f"{where}: {text[:MAX_LOG_CHARS]}", fix=known.fix) if known else None
 
 
 def no_pod(job: Object, events: Iterable[Object], where: str) -> Verdict | None:
-    """Why a controller makes no pod: that exists only in its Events."""
-    return _from_events(events, objects.name(job), where)
+    """Why a controller makes no pod: that exists only in its Events, and whatever it is, it must be said."""
+    text = _newest(e for e in events if _about(e, objects.name(job)) and e.get("reason") == "FailedCreate")
+    return (from_text(text, where) or Verdict.of(Reason.POD_REJECTED, f"{where}: {text}")) if text else None
 
 
-def pending_claim(claim: Object, events: Iterable[Object]) -> Verdict | None:
-    """Why a claim is not bound; None when it is, or waits for its first pod as it should."""
-    found = _from_events((e for e in events if e.get("reason") != "WaitForFirstConsumer"), objects.name(claim),
-                         f"claim {objects.name(claim)}")
-    return Verdict.of(Reason.VOLUME_NOT_READY, found.message) if found else None
+def _pending_claim(pod: Object, events: list[Object], claims: Iterable[Object]) -> Verdict | None:
+    """Which of a pod's claims is not bound, and why: the scheduler does not say which one it is."""
+    wanted = objects.claims_of(pod)
+    for claim in claims:
+        name = str((claim.get("metadata") or {}).get("name"))
+        if name not in wanted or objects.phase(claim) != "Pending":
+            continue
+        about, spec = f"claim {name}", claim.get("spec") or {}
+        if found := _from_events((e for e in events if e.get("reason") != "WaitForFirstConsumer"), name, about):
+            return found
+        if not spec.get("storageClassName") and not spec.get("volumeName"):
+            # The claim's controller says it in an Event that is no Warning.
+            return from_text("no storage class is set, and no volume fits", about)
+    return None
+
+
+def failing_probe(pod: Object, events: Iterable[Object]) -> str:
+    """What the newest probe that failed said; empty when none did."""
+    return _newest(e for e in events if _about(e, objects.name(pod)) and e.get("reason") == "Unhealthy")
+
+
+def lost(pod: Object, where: str, now: datetime) -> Verdict | None:
+    """Is the pod's node gone? Only it, or a person, can say that the pod no longer writes."""
+    due = objects.parse_time(pod["metadata"].get("deletionTimestamp"))
+    if due is None or objects.ended(pod) or now - due < LOST_AFTER:
+        return None
+    node = pod["spec"].get("nodeName", "")
+    text = f"{where}, pod {objects.name(pod)}: should have ended by {pod['metadata']['deletionTimestamp']}, and node " \
+           f"{node} does not say that it has"
+    return Verdict.of(Reason.NODE_LOST, text)
 
 
 def out_of_memory(pod: Object, where: str) -> Verdict | None:
@@ -131,19 +180,44 @@ def out_of_memory(pod: Object, where: str) -> Verdict | None:
 
 def ended_badly(pod: Object, container: str, where: str, log: str) -> Verdict:
     """Why the container of a failed pod ended."""
-    end = objects.terminated(pod, container)
+    end, tail = objects.terminated(pod, container), log_tail(log)
     code: Any = end.get("exitCode")
     words = said(str(end.get("message", "")))
-    if killed := out_of_memory(pod, where):
-        return killed
+    if found := out_of_memory(pod, where) or _put_out(pod, where):
+        return found
     if reason := BY_EXIT_CODE.get(code):
-        return Verdict.of(reason, f"{where}: {words or log_tail(log) or f'exit code {code}'}")
+        return Verdict.of(reason, f"{where}: {words or tail or f'exit code {code}'}")
     if code is None:
         text = objects.status(pod).get("message") or objects.status(pod).get("reason") or "the container never ran"
         return Verdict.of(Reason.CRASHED, f"{where}, pod {objects.name(pod)}: {text}")
-    tail = log_tail(log) or words or "there is no log to read"
-    return Verdict.of(Reason.CRASHED, f"{where}, container {container}: exit code {code}; last log lines:\n{tail}",
-                      terminal=False)
+    about = f"{where}, container {container}"
+    if end.get("reason") in _NOT_STARTED:
+        return Verdict.of(Reason.CONTAINER_NOT_STARTED, f"{about}: {words or f'exit code {code}'}")
+    if _CHILD_KILLED.search(tail):
+        limit = objects.limit_of(pod, container, "memory")
+        text = f"{about}: a child was killed, most likely at the memory limit of {limit}; last log lines:\n{tail}"
+        return Verdict.of(Reason.OUT_OF_MEMORY, text, terminal=False)
+    text = f"{about}: exit code {_named(code)}; last log lines:\n{tail or words or 'there is no log to read'}"
+    return Verdict.of(Reason.CRASHED, text, terminal=False)
+
+
+def _put_out(pod: Object, where: str) -> Verdict | None:
+    """Did the kubelet end the pod, for what it took of the node?"""
+    if objects.status(pod).get("reason") != "Evicted":
+        return None
+    text = f"{where}, pod {objects.name(pod)}: {objects.status(pod).get('message', 'evicted')}"
+    known = sense(text)
+    if known and known.reason is Reason.DISK_FULL:
+        return Verdict.of(known.reason, text, fix=known.fix)
+    return Verdict.of(Reason.EVICTED, text, fix=known.fix if known and known.reason is Reason.EVICTED else "")
+
+
+def _named(code: int) -> str:
+    """The signal is what people know: 137 is SIGKILL."""
+    try:
+        return f"{code} ({Signals(code - 128).name})" if code > 128 else str(code)
+    except ValueError:
+        return str(code)
 
 
 def said(message: str) -> str:

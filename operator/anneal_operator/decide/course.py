@@ -151,6 +151,9 @@ def _start(view: View, status: FineTuneJobStatus, stage: Stage, settings: PodSet
     if missing := _missing(view, stage):
         return _waiting(status, stage, missing)
     if view.live_pods(stage) or _unfinished(view, stage):
+        lost = [found for pod in view.live_pods(stage) if (found := classify.lost(pod, f"stage {stage}", view.now))]
+        if lost:
+            return _waiting(status, stage, lost[0])
         text = f"stage {stage}: waiting for the pod of the attempt before to end"
         return Move(status, Outlook("working", Reason.RETRYING, text), requeue_after=POLL_SECONDS)
     if (pause := _pause(view, status, stage)) > 0:

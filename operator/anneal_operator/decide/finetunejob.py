@@ -23,7 +23,7 @@ from anneal_operator.decide.sight import Sight, look
 from anneal_operator.decide.stages import CONDITIONS, current, fresh, get, settle
 from anneal_operator.decide.view import View
 from anneal_operator.desired.names import LABEL_ATTEMPT, LABEL_RUN, LABEL_STAGE
-from anneal_operator.desired.run import run_id, workspace_name
+from anneal_operator.desired.run import run_id
 from anneal_operator.desired.stage import ENGINE, MAIN, claims_of
 from anneal_operator.settings import PodSettings
 
@@ -46,9 +46,17 @@ def needs(resource: Object, children: Children, now: datetime) -> Needs:
     if settled.stage is None:
         return Needs(logs=_logs(view))
     return Needs(
-        claims=tuple(claims_of(view.spec, settled.stage)) if settled.sight.state == "absent" else (),
+        claims=_claims(view, settled.stage, settled.sight),
         config_maps=_template(view) if settled.stage is Stage.PREPARE else (),
-        events_of=_stuck(view, settled.sight), logs=_logs(view))
+        events_of=_stuck(settled.sight), logs=_logs(view))
+
+
+def _claims(view: View, stage: Stage, seen: Sight) -> tuple[str, ...]:
+    """Before a stage, whether its claims are there; while its pod has no node, what they wait for."""
+    if seen.state == "absent":
+        return tuple(claims_of(view.spec, stage))
+    own = {objects.name(claim) for claim in view.children.claims}
+    return tuple(name for name in objects.unplaced_claims(seen.pod) if name not in own) if seen.pod else ()
 
 
 def _template(view: View) -> tuple[str, ...]:
@@ -56,7 +64,7 @@ def _template(view: View) -> tuple[str, ...]:
     return (reference.name,) if reference else ()
 
 
-def _stuck(view: View, seen: Sight) -> tuple[str, ...]:
+def _stuck(seen: Sight) -> tuple[str, ...]:
     """Whose Warning events may explain why nothing moves."""
     if seen.state not in ("working", "waiting", "outdated") or seen.job is None:
         return ()
@@ -64,7 +72,7 @@ def _stuck(view: View, seen: Sight) -> tuple[str, ...]:
         return (objects.name(seen.job),)
     if objects.phase(seen.pod) != "Pending":
         return ()
-    return (objects.name(seen.pod), workspace_name(view.owner, view.run.id))
+    return (objects.name(seen.pod), *objects.unplaced_claims(seen.pod))
 
 
 def _logs(view: View) -> tuple[LogRequest, ...]:

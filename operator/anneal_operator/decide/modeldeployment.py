@@ -57,7 +57,7 @@ class View:
         return set_condition(conditions, kind, status, reason, message, generation=self.generation, now=self.now)
 
 
-def needs(resource: Object, children: Children, now: datetime) -> Needs:  # noqa: ARG001
+def needs(resource: Object, children: Children, now: datetime) -> Needs:
     """What the next decision must read besides the children."""
     try:
         spec = ModelDeploymentSpec.model_validate(resource["spec"])
@@ -69,17 +69,20 @@ def needs(resource: Object, children: Children, now: datetime) -> Needs:  # noqa
     found = [servers.servers(children, revision) for revision in sorted(revisions)]
     waiting = [pod for pod in children.pods if objects.label(pod, LABEL_STAGE) == serving.RESOLVE]
     reference = spec.model.fine_tune_job_ref
-    stuck = {name for one in found for name in servers.pending(one)} | _unstarted(children, waiting)
+    stuck = {name for one in found for name in servers.watched(one, now)} | _unstarted(children, waiting)
+    claims = {name for one in found for name in servers.unbound(one)}
+    claims |= {name for pod in waiting for name in objects.unplaced_claims(pod)}
     return Needs(
-        events_of=tuple(sorted(stuck)),
+        claims=tuple(sorted(claims)), events_of=tuple(sorted(stuck)),
         logs=(*(request for one in found for request in servers.log_requests(one)),
               *(LogRequest(objects.name(pod), serving.RESOLVE) for pod in waiting if objects.phase(pod) == "Failed")),
         fine_tune_job=reference.name if reference else None)
 
 
 def _unstarted(children: Children, waiting: list[Object]) -> set[str]:
-    pending = {objects.name(pod) for pod in waiting if objects.phase(pod) == "Pending"}
-    return pending | {objects.name(job) for job in children.jobs
+    pending = [pod for pod in waiting if objects.phase(pod) == "Pending"]
+    names = {name for pod in pending for name in (objects.name(pod), *objects.unplaced_claims(pod))}
+    return names | {objects.name(job) for job in children.jobs
                       if objects.job_end(job) is None and not objects.pods_of(children.pods, objects.name(job))}
 
 

@@ -113,3 +113,27 @@ def limit_of(pod: Object, container: str, resource: str) -> str:
     every = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
     found: Object = next((c for c in every if c["name"] == container), {})
     return str(((found.get("resources") or {}).get("limits") or {}).get(resource, ""))
+
+
+def requested(pod: Object, resource: str) -> str:
+    """What a pod asks of a resource, container by container; empty when it asks for none."""
+    spec = pod["spec"]
+    every = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    amounts = [((one.get("resources") or {}).get("requests") or {}).get(resource) for one in every]
+    return " + ".join(str(amount) for amount in amounts if amount)
+
+
+def claims_of(pod: Object) -> tuple[str, ...]:
+    """Names of the claims that a pod mounts."""
+    volumes = pod["spec"].get("volumes") or []
+    return tuple(v["persistentVolumeClaim"]["claimName"] for v in volumes if "persistentVolumeClaim" in v)
+
+
+def unplaced_claims(pod: Object) -> tuple[str, ...]:
+    """Those claims, when the scheduler finds no node for the pod: they may be why."""
+    return claims_of(pod) if condition(pod, "PodScheduled").get("status") == "False" and not ended(pod) else ()
+
+
+def disruption(pod: Object) -> str:
+    """Who ended a pod and why, as its condition has it."""
+    return str(condition(pod, "DisruptionTarget").get("message", ""))

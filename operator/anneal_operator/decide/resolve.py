@@ -105,7 +105,7 @@ def _of_resolve_job(facts: Facts, uri: str, job: Object, now: datetime) -> Resol
     pod, where = (pods[-1] if pods else None), f"reading {uri}"
     ended = objects.job_end_time(job)
     if ended is None:
-        verdict = (classify.stuck(pod, facts.found.events, where, now) if pod
+        verdict = (classify.stuck(pod, facts.found.events, where, now, facts.found.claims.values()) if pod
                    else classify.no_pod(job, facts.found.events, where))
         text = f"Job {objects.name(job)} reads what {uri} holds"
         return Resolved(verdict=verdict or Verdict(Reason.STARTING, text, terminal=False), requeue_after=10.0)

@@ -57,9 +57,16 @@ def log_requests(found: Servers) -> tuple[LogRequest, ...]:
                  for container in (FETCH, SERVER) if _restarts(pod, container) >= MAX_RESTARTS)
 
 
-def pending(found: Servers) -> tuple[str, ...]:
-    """Pods whose Warning events may explain why they do not start."""
-    return tuple(objects.name(pod) for pod in found.pods if objects.phase(pod) == "Pending")
+def watched(found: Servers, now: datetime) -> tuple[str, ...]:
+    """Pods, and claims of theirs, whose Warning events may explain why they do not start or answer."""
+    waiting = [pod for pod in found.pods if objects.phase(pod) == "Pending"]
+    silent = [pod for pod in found.pods if not _is_ready(pod) and (_overdue(pod, now) or _restarts(pod, SERVER))]
+    return tuple(dict.fromkeys([*(objects.name(pod) for pod in (*waiting, *silent)), *unbound(found)]))
+
+
+def unbound(found: Servers) -> tuple[str, ...]:
+    """Claims of pods without a node."""
+    return tuple(dict.fromkeys(name for pod in found.pods for name in objects.unplaced_claims(pod)))
 
 
 def trouble(found: Servers, facts: Facts, where: str, now: datetime) -> Verdict | None:
@@ -97,7 +104,8 @@ def _of_pod(pod: Object, facts: Facts, where: str, now: datetime) -> Verdict | N
         text = classify.said(str(fetch.get("message", ""))) or "the files differ from the manifest"
         return Verdict.of(Reason.ARTIFACT_INVALID, f"{where}: {text}")
     return (classify.out_of_memory(pod, where) or _crashed(pod, facts, where)
-            or classify.stuck(pod, facts.found.events, where, now) or _slow(pod, where, now))
+            or classify.stuck(pod, facts.found.events, where, now, facts.found.claims.values())
+            or _slow(pod, facts, where, now))
 
 
 def _crashed(pod: Object, facts: Facts, where: str) -> Verdict | None:
@@ -106,14 +114,24 @@ def _crashed(pod: Object, facts: Facts, where: str) -> Verdict | None:
             log = facts.found.logs.get((objects.name(pod), container), "")
             tail = classify.log_tail(log) or classify.said(str(_last_end(pod, container).get("message", "")))
             # Without the count: a status that changes with every restart tells nothing more.
-            text = f"{where}, container {container}: ended {MAX_RESTARTS} times or more; last log lines:\n{tail}"
+            often = f"{where}, container {container}: ended {MAX_RESTARTS} times or more{_probe(pod, facts)}"
+            text = f"{often}; last log lines:\n{tail}"
             return Verdict.of(Reason.SERVER_CRASHED, text)
     return None
 
 
-def _slow(pod: Object, where: str, now: datetime) -> Verdict | None:
+def _probe(pod: Object, facts: Facts) -> str:
+    said = classify.failing_probe(pod, facts.found.events)
+    return f"; {said}" if said else ""
+
+
+def _overdue(pod: Object, now: datetime) -> bool:
     since = objects.parse_time(objects.condition(pod, "PodScheduled").get("lastTransitionTime"))
-    if since is None or (now - since).total_seconds() < START_SECONDS:
+    return since is not None and (now - since).total_seconds() >= START_SECONDS
+
+
+def _slow(pod: Object, facts: Facts, where: str, now: datetime) -> Verdict | None:
+    if not _overdue(pod, now):
         return None
     text = f"{where}, pod {objects.name(pod)}: has not completed a prompt within {START_SECONDS // 60} minutes"
-    return Verdict.of(Reason.SERVER_NOT_READY, text)
+    return Verdict.of(Reason.SERVER_NOT_READY, f"{text}{_probe(pod, facts)}")

@@ -10,7 +10,6 @@ from anneal_operator.decide import classify, objects
 from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.facts import Object
 from anneal_operator.decide.view import View
-from anneal_operator.desired.run import workspace_name
 from anneal_operator.desired.stage import ANNOTATION_RESOURCES, ENGINE, MAIN, SMALL, asked
 
 SETTLE = timedelta(seconds=30)
@@ -118,6 +117,8 @@ def _under_way(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sig
     if not live:
         return _without_pod(view, stage, job, pods)
     pod = live[-1]
+    if lost := classify.lost(pod, f"stage {stage}", view.now):
+        return Sight("waiting", verdict=lost, pod=pod, job=job)
     if broken := _broken(view, stage, pod):
         return Sight("failed", verdict=broken, pod=pod, job=job)
     if objects.phase(pod) == "Running":
@@ -129,7 +130,9 @@ def _under_way(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sig
 
 def _without_pod(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:
     if pods and objects.disrupted(pods[-1], MAIN):
-        text = f"stage {stage}: pod {objects.name(pods[-1])} was evicted or preempted; its Job makes another"
+        why = objects.disruption(pods[-1])
+        text = f"stage {stage}: pod {objects.name(pods[-1])} was evicted or preempted{f' ({why})' if why else ''}; " \
+               "its Job makes another"
         return Sight("waiting", verdict=Verdict.of(Reason.PREEMPTED, text), job=job)
     verdict = classify.no_pod(job, view.facts.found.events, f"stage {stage}, Job {objects.name(job)}")
     return _held_up(view, stage, job, verdict) if verdict else Sight(
@@ -144,12 +147,8 @@ def _held_up(view: View, stage: Stage, job: Object, verdict: Verdict, pod: Objec
 
 
 def _why_pending(view: View, stage: Stage, pod: Object) -> Verdict | None:
-    events = view.facts.found.events
-    found = classify.stuck(pod, events, f"stage {stage}", view.now)
-    claim = objects.named(view.children.claims, workspace_name(view.owner, view.run.id))
-    if found and found.reason is Reason.VOLUME_NOT_READY and claim:
-        return classify.pending_claim(claim, events) or found
-    return found
+    claims = (*view.children.claims, *view.facts.found.claims.values())
+    return classify.stuck(pod, view.facts.found.events, f"stage {stage}", view.now, claims)
 
 
 def _broken(view: View, stage: Stage, pod: Object) -> Verdict | None:

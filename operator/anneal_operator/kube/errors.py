@@ -5,7 +5,7 @@
     ├── Conflict      409: it exists already, or was changed by somebody else meanwhile
     ├── Expired       410: a list took longer than the server remembers
     ├── Invalid       400, 422 and other refusals of what we sent
-    ├── Forbidden     403: RBAC, a quota, admission, or a namespace that is being deleted
+    ├── Forbidden     403: RBAC, a quota, admission, or a namespace that is being deleted; 500 of a webhook
     └── Unavailable   401, 429, 5xx, time-outs, no connection: try again, perhaps after `retry_after` seconds
     LeaseLost         this process may not write any more; no API call was made
 
@@ -70,8 +70,11 @@ _BY_STATUS: dict[int, type[KubeError]] = {
 def from_response(what: str, status: int, headers: Mapping[str, str], body: bytes) -> KubeError:
     """The error for an answer that is not 2xx. `what` says what was tried, for example "create Job team/a"."""
     details = _details(body)
-    kind = _BY_STATUS.get(status, Unavailable if status >= 500 else Invalid)
     text = str(details.get("message") or body[:MAX_TEXT].decode(errors="replace"))
+    kind = _BY_STATUS.get(status, Unavailable if status >= 500 else Invalid)
+    if status == 500 and "failed calling webhook" in text:
+        # The server itself is well: it is this object that is refused, and its owner must learn why.
+        kind = Forbidden
     return kind(f"{what}: {text}", status=status, reason=str(details.get("reason", "")),
                 retry_after=_seconds(headers.get("Retry-After")))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from anneal_api.conditions import REASONS, Reason
+from anneal_api.conditions import Reason
 from anneal_api.run import ExitCode
 from anneal_operator.decide import classify
 from anneal_operator.decide.facts import WriteError
@@ -71,7 +71,7 @@ def test_a_pod_that_does_not_start(pod: dict[str, Any], event: str, reason: Reas
     assert (verdict.reason, verdict.terminal) == (reason, False)
     assert word in verdict.message
     assert WHERE in verdict.message
-    assert REASONS[reason].fix in verdict.message
+    assert "Fix: " in verdict.message
 
 
 def test_a_pod_that_simply_starts_is_no_trouble() -> None:
@@ -106,6 +106,9 @@ NO_POD = {
     "priority class": ("pods x is forbidden: no PriorityClass with name high was found", Reason.POD_REJECTED),
     "limit range": ("pods x is forbidden: maximum cpu usage per Container is 1", Reason.POD_REJECTED),
     "webhook": ('admission webhook "x" denied the request: no', Reason.POD_REJECTED),
+    "silent webhook": ('Internal error occurred: failed calling webhook "x": connection refused',
+                       Reason.WEBHOOK_UNAVAILABLE),
+    "words that nobody knows": ("the moon is in the wrong quarter", Reason.POD_REJECTED),
 }
 
 
@@ -136,6 +139,16 @@ ENDS: dict[str, tuple[dict[str, Any], str, Reason, bool, str]] = {
     "a crash without a log": (exited(1), "", Reason.CRASHED, False, "there is no log to read"),
     "a known code without a message": (exited(11), "last words", Reason.BAD_DATA, True, "last words"),
     "a code that nobody knows": (exited(99), "", Reason.CRASHED, False, "exit code 99"),
+    "killed by somebody": (exited(137), "", Reason.CRASHED, False, "exit code 137 (SIGKILL)"),
+    "a fault of memory": (exited(139), "", Reason.CRASHED, False, "exit code 139 (SIGSEGV)"),
+    "a code above all signals": (exited(255), "", Reason.CRASHED, False, "exit code 255;"),
+    "a loader of rows that was killed": (
+        exited(1), "RuntimeError: DataLoader worker (pid 77) is killed by signal: Killed. ", Reason.OUT_OF_MEMORY,
+        False, "a child was killed, most likely at the memory limit of 2Gi"),
+    "a rank that was killed": (exited(1), "  exitcode  : -9 (pid: 21)", Reason.OUT_OF_MEMORY, False, "a child"),
+    "a program that the image lacks": (
+        exited(128, 'exec: "python": executable file not found in $PATH', reason="StartError"), "",
+        Reason.CONTAINER_NOT_STARTED, False, "executable file not found"),
 }
 
 
@@ -145,6 +158,118 @@ def test_a_container_that_ended(state: dict[str, Any], log: str, reason: Reason,
     assert (verdict.reason, verdict.terminal) == (reason, terminal)
     assert word in verdict.message
     assert verdict.message.startswith(WHERE)
+
+
+def put_out(message: str, code: int | None) -> dict[str, Any]:
+    pod = make_pod(phase="Failed", state={"waiting": {}} if code is None else exited(code))
+    pod["status"] |= {"reason": "Evicted", "message": message}
+    return pod
+
+
+@pytest.mark.parametrize("code", [None, 137])
+@pytest.mark.parametrize(("message", "reason", "terminal", "fix"), [
+    ('Usage of EmptyDir volume "tmp" exceeds the limit "1Gi".', Reason.DISK_FULL, True, "raise the limit"),
+    ("Pod ephemeral local storage usage exceeds the total limit of containers 8Gi.", Reason.DISK_FULL, True, "limit"),
+    ("The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 9Mi.", Reason.EVICTED, False,
+     "ran out of ephemeral-storage"),
+    ("The node was low on resource: memory. Container trainer was using 3Gi.", Reason.EVICTED, False, "of memory"),
+    ("Pod was put out.", Reason.EVICTED, False, "spec.resources")])
+def test_a_pod_that_its_node_put_out(
+    message: str, reason: Reason, terminal: bool, fix: str, code: int | None,
+) -> None:
+    verdict = classify.ended_badly(put_out(message, code), "trainer", WHERE, "")
+    assert (verdict.reason, verdict.terminal) == (reason, terminal)
+    assert message.rstrip(".") in verdict.message
+    assert fix in verdict.message.partition("Fix: ")[2]
+
+
+@pytest.mark.parametrize(("state", "text"), [
+    ("CreateContainerError", "failed to generate container spec: no such device"),
+    ("RunContainerError", "failed to create shim task"), ("CreateContainerConfigError", "cannot find volume x")])
+def test_a_container_that_cannot_be_started(state: str, text: str) -> None:
+    verdict = classify.stuck(pending(waiting(state, text)), [], WHERE, START)
+    assert verdict
+    assert verdict.reason in (Reason.CONTAINER_NOT_STARTED, Reason.VOLUME_NOT_READY)
+    assert f"container trainer: {text}" in verdict.message
+
+
+PULLS = {
+    "a login": ("failed to authorize: 401 Unauthorized", "wants a login"),
+    "no such tag": ("failed to resolve reference: example.com/trainer:1: not found", "no such image"),
+    "too many pulls": ("429 Too Many Requests: you have reached your pull rate limit", "limits pulls"),
+    "no network": ("dial tcp: lookup example.com: no such host", "does not reach the registry"),
+    "nothing known": ("unexpected end of file", "Check the image name"),
+}
+
+
+@pytest.mark.parametrize(("text", "fix"), PULLS.values(), ids=PULLS)
+def test_both_wordings_of_an_image_that_cannot_be_pulled_give_one_message(text: str, fix: str) -> None:
+    said = make_event("pod-0", f'Failed to pull image "example.com/trainer:1": {text}', "Failed")
+    told = classify.stuck(pending(waiting("ErrImagePull", text)), [said], WHERE, START)
+    later = classify.stuck(pending(waiting("ImagePullBackOff", "Back-off pulling image")), [said], WHERE, START)
+    assert told
+    assert told == later
+    assert fix in told.message.partition("Fix: ")[2]
+
+
+def test_what_is_short_is_named_with_what_the_pod_asks_for() -> None:
+    text = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {gpu: yes}."
+    pod = unscheduled(text)
+    pod["spec"]["containers"][0]["resources"]["requests"] = {"cpu": "64"}
+    pod["spec"]["initContainers"] = [{"name": "engine", "resources": {"requests": {"cpu": "2"}}}]
+    verdict = classify.stuck(pod, [], WHERE, START)
+    assert verdict
+    assert "It asks for cpu 2 + 64" in verdict.message
+    assert verdict.message.endswith("Fix: Lower spec.resources.cpu or tolerate the taint gpu: yes in "
+                                    "spec.scheduling.tolerations, or add a node that fits.")
+
+
+def claim(**spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": "ws"}, "spec": spec, "status": {"phase": "Pending"}}
+
+
+def mounting(pod: dict[str, Any], name: str) -> dict[str, Any]:
+    pod["spec"]["volumes"] = [{"name": "v", "persistentVolumeClaim": {"claimName": name}}]
+    return pod
+
+
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+
+
+def test_a_claim_that_is_not_bound_is_named_with_its_reason() -> None:
+    pod = mounting(unscheduled(UNBOUND), "ws")
+    event = make_event("ws", 'storageclass.storage.k8s.io "fast" not found', "ProvisioningFailed")
+    named = classify.stuck(pod, [event], WHERE, START, [claim(storageClassName="fast")])
+    assert named
+    assert (named.reason, named.message.partition("Fix: ")[0]) == (
+        Reason.VOLUME_NOT_READY, 'claim ws: storageclass.storage.k8s.io "fast" not found. ')
+    assert "Create the StorageClass fast" in named.message
+    bare = classify.stuck(pod, [], WHERE, START, [claim()])
+    assert bare
+    assert "claim ws: no storage class is set" in bare.message
+    assert "the default" in bare.message
+
+
+def test_claims_that_wait_as_they_should_are_not_blamed() -> None:
+    event = make_event("ws", "waiting for first consumer to be created before binding", "WaitForFirstConsumer")
+    verdict = classify.stuck(mounting(unscheduled(UNBOUND), "ws"), [event], WHERE, START, [claim(storageClassName="x")])
+    assert verdict
+    assert verdict.message.startswith(f"{WHERE}, pod pod-0: {UNBOUND}"[:40])
+    other = classify.stuck(mounting(unscheduled(GPU), "ws"), [], WHERE, START, [claim()])
+    assert other
+    assert other.reason is Reason.UNSCHEDULABLE
+
+
+def test_a_pod_whose_node_is_gone_is_told_after_half_a_minute() -> None:
+    pod = make_pod()
+    pod["metadata"]["deletionTimestamp"], pod["spec"]["nodeName"] = "2026-03-02T10:00:00Z", "gpu-7"
+    assert classify.lost(pod, WHERE, START + timedelta(seconds=29)) is None
+    verdict = classify.lost(pod, WHERE, START + timedelta(seconds=30))
+    assert verdict
+    assert (verdict.reason, verdict.terminal) == (Reason.NODE_LOST, False)
+    assert "node gpu-7" in verdict.message
+    pod["status"]["phase"] = "Failed"
+    assert classify.lost(pod, WHERE, START + timedelta(hours=1)) is None
 
 
 def test_a_pod_whose_container_never_ran_says_why() -> None:

@@ -148,7 +148,11 @@ def test_events_are_asked_for_where_something_is_stuck() -> None:
     pod = world.add_pod(job)
     assert world.needs().events_of == ()
     pod["status"] = {"phase": "Pending", "conditions": [make_condition("PodScheduled")]}
-    assert world.needs().events_of == (pod["metadata"]["name"], f"support-0f8fad5b-ws-{world.status['run']['id']}")
+    assert world.needs().events_of == (pod["metadata"]["name"],)
+    pod["status"]["conditions"] = [make_condition("PodScheduled", "False", "Unschedulable")]
+    workspace = f"support-0f8fad5b-ws-{world.status['run']['id']}"
+    assert set(world.needs().events_of) == {pod["metadata"]["name"], workspace, "models", "data"}
+    assert set(world.needs().claims) == {"models", "data"}, "the workspace is known"
 
 
 def test_claims_are_asked_for_before_a_stage_and_not_after() -> None:

@@ -54,6 +54,7 @@ class World:
     resource: Object
     script: Script = good
     claims: set[str] = field(default_factory=lambda: {"models", "data"})
+    warnings: list[Object] = field(default_factory=list)
     user_config_maps: dict[str, Object] = field(default_factory=dict)
     fine_tune_job: Object | None = None
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
@@ -99,6 +100,7 @@ class World:
         found = Found(
             claims={name: {} for name in asked.claims if name in self.claims},
             config_maps={n: self.user_config_maps[n] for n in asked.config_maps if n in self.user_config_maps},
+            events=tuple(e for e in self.warnings if e["involvedObject"]["name"] in asked.events_of),
             logs={(r.pod, r.container): self.logs[r.pod, r.container] for r in asked.logs
                   if (r.pod, r.container) in self.logs},
             fine_tune_job=self.fine_tune_job if asked.fine_tune_job else None)

@@ -259,3 +259,10 @@ async def test_the_token_is_read_anew(rig: Rig) -> None:
         rig.server.will(job())
         await rig.client.get(JOB, "team", "a")
     assert [asked.headers["Authorization"] for asked in rig.server.asked] == ["bearer one", "bearer two"]
+
+
+async def test_a_webhook_that_does_not_answer_refuses_an_object_and_is_no_outage(rig: Rig) -> None:
+    said = 'Internal error occurred: failed calling webhook "x": failed to call webhook: connection refused'
+    rig.server.will(status(500, "InternalError", said), 500)
+    with pytest.raises(errors.Forbidden, match="failed calling webhook"):
+        await rig.client.create(JOB, job())
