@@ -8,7 +8,7 @@ from anneal_cli.kinds import FINE_TUNE_JOB, KINDS, MODEL_DEPLOYMENT, NAMESPACES,
 from anneal_cli.session import Session
 
 KINDS_OF_VERB = {"chat": (MODEL_DEPLOYMENT,), "plot": (FINE_TUNE_JOB,), "retry": (FINE_TUNE_JOB,),
-                 "suspend": (FINE_TUNE_JOB,), "resume": (FINE_TUNE_JOB,)}
+                 "suspend": (FINE_TUNE_JOB,), "resume": (FINE_TUNE_JOB,), "rollback": (MODEL_DEPLOYMENT,)}
 
 
 def candidates(root: argparse.ArgumentParser, words: Sequence[str], session: Session) -> list[str]:

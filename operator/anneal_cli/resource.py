@@ -17,10 +17,12 @@ Object = dict[str, Any]
 
 
 class State(StrEnum):
-    """How a resource stands. READY and STALLED are final until somebody changes something."""
+    """How a resource stands. READY, STALLED and ROLLED_BACK are final until somebody changes something."""
 
     READY = "Ready"
     STALLED = "Stalled"
+    ROLLED_BACK = "RolledBack"
+    """What serves is Ready, and is not what the spec asks for."""
     SUSPENDED = "Suspended"
     UNSEEN = "Unseen"
     """The operator has not looked at this generation yet."""
@@ -98,7 +100,7 @@ class Resource:
         if self._is_true(ConditionType.STALLED):
             return State.STALLED
         if self._is_true(ConditionType.READY) and not self._is_true(ConditionType.RECONCILING):
-            return State.READY
+            return State.ROLLED_BACK if self._is_true(ConditionType.ROLLED_BACK) else State.READY
         return State.SUSPENDED if self.spec.get("suspend") else State.PROGRESSING
 
     def seconds_to(self, event: str) -> float | None:
@@ -110,16 +112,20 @@ class Resource:
     @property
     def final(self) -> bool:
         """Whether nothing will change by itself."""
-        return self.state in (State.READY, State.STALLED)
+        return self.state == State.READY or self.failed
+
+    @property
+    def failed(self) -> bool:
+        """Whether what the spec asks for will not come about by itself."""
+        return self.state in (State.STALLED, State.ROLLED_BACK)
 
     @property
     def trouble(self) -> Condition | None:
         """The condition that says why the resource is not ready, if one does."""
-        order = (ConditionType.STALLED, ConditionType.READY)
-        found = [self.condition(kind) for kind in order]
-        if found[0] and found[0].status == "True":
-            return found[0]
-        return found[1] if found[1] and found[1].status != "True" else None
+        bad = [c for kind in (ConditionType.STALLED, ConditionType.ROLLED_BACK)
+               if (c := self.condition(kind)) and c.status == "True"]
+        ready = self.condition(ConditionType.READY)
+        return next(iter(bad), None) or (ready if ready and ready.status != "True" else None)
 
     def condition(self, kind: ConditionType) -> Condition | None:
         """The condition of this type."""

@@ -30,6 +30,7 @@ def _core(resource: str, *verbs: str) -> Right:
 READ_EVENTS = (_ours("get"), _core("events", "list"))
 READ_LOGS = (_core("pods", "list"), _core("pods/log", "get"))
 STEER = (_ours("get", "patch", resources=(JOBS,)),)
+ROLL_BACK = (_ours("get", "patch", resources=(DEPLOYMENTS,)),)
 READ_CRDS = Right("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",))
 READ_CLUSTER = (
     READ_CRDS, Right("apps", ("deployments",), ("list",)), Right("storage.k8s.io", ("storageclasses",), ("list",)),
@@ -47,6 +48,7 @@ RIGHTS: dict[str, tuple[Right, ...]] = {
     "retry": STEER,
     "suspend": STEER,
     "resume": STEER,
+    "rollback": ROLL_BACK,
     "doctor": READ_CLUSTER,
     "report": (*READ_EVENTS, *READ_LOGS, *READ_CLUSTER),
     "version": (READ_CRDS,),

@@ -1,5 +1,6 @@
 """Every verb of `anneal` on a real API server, as a user who may do what its help says and nothing else."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ RBAC = "rbac.authorization.k8s.io"
 NAMESPACE = "cli-rights"
 JOB = {"model": {"uri": "pvc://models/base"}, "dataset": {"uri": "pvc://data/rows.jsonl"},
        "output": {"uri": "pvc://models/tuned"}}
+DIGEST = "sha256:" + "ab" * 32
 ARGUMENTS = {
     "init": ["support", "--model", "pvc://m/b", "--dataset", "pvc://d/r.jsonl", "--output", "pvc://m/t"],
     "list": [], "doctor": [], "version": [], "completion": ["bash"], "status": ["support", "-w", "--timeout", "1s"],
@@ -34,7 +36,16 @@ def admin(kubeconfig: Path) -> KubeCluster:
     for kind, spec in ((FINE_TUNE_JOB, JOB), (MODEL_DEPLOYMENT, {"model": {"uri": "pvc://models/tuned"}})):
         body = {"apiVersion": "anneal.dev/v1alpha1", "kind": kind.kind, "metadata": {"name": "support"}, "spec": spec}
         cluster.create(_inside(kind.collection), body)
+    _roll_out(cluster)
     return cluster
+
+
+def _roll_out(cluster: KubeCluster) -> None:
+    """What an operator would say of a deployment whose second revision serves: `rollback` needs one to go back to."""
+    artifact = {"uri": "pvc://models/old", "digest": DIGEST, "kind": "model"}
+    revision = {"name": "support-1", "hash": "1", "artifact": artifact, "settings": json.dumps({"servedName": "old"})}
+    status = Collection(MODEL_DEPLOYMENT.collection.api, f"{MODEL_DEPLOYMENT.collection.plural}/support")
+    cluster.patch(status, "status", {"status": {"stable": revision, "previous": revision}})
 
 
 def _inside(collection: Collection) -> Collection:

@@ -7,7 +7,7 @@ from anneal_cli import arguments
 from anneal_cli.errors import OK
 from anneal_cli.history import Event, events_of
 from anneal_cli.kinds import parse_target
-from anneal_cli.resource import Resource, State, message_and_fix, reason_info
+from anneal_cli.resource import Resource, message_and_fix, reason_info
 from anneal_cli.session import Session
 from anneal_cli.views.explanation import explanation
 
@@ -40,5 +40,5 @@ def _as_json(resource: Resource, events: list[Event]) -> dict[str, Any]:
     message, fix = message_and_fix(condition) if condition else ("", "")
     return {"kind": resource.kind.kind, "name": resource.name, "state": resource.state.value,
             "reason": condition.reason if condition else "", "message": message,
-            "meaning": info.meaning if info else "", "fix": fix, "final": resource.state == State.STALLED,
+            "meaning": info.meaning if info else "", "fix": fix, "final": resource.failed,
             "warnings": [f"{e.object}: {e.reason}: {e.message}" for e in events if e.warning]}

@@ -9,7 +9,7 @@ from anneal_cli.errors import FAILED, OK, CliError
 from anneal_cli.following import Merged, follow
 from anneal_cli.kinds import FINE_TUNE_JOB, MODEL_DEPLOYMENT, PODS, Target, parse_target
 from anneal_cli.podlogs import SERVE, STAGES, Source, follow_log, read, selector, sources
-from anneal_cli.resource import Object, Resource, State, resource_of
+from anneal_cli.resource import Object, Resource, resource_of
 from anneal_cli.session import Session
 from anneal_cli.views.logline import render
 
@@ -93,7 +93,7 @@ class Follower:
                 self._take_line(item)
             elif item is not None:
                 self._take_change(item)
-        return FAILED if self._resource.state == State.STALLED else OK
+        return FAILED if self._resource.failed else OK
 
     def _ended(self) -> bool:
         """Servers of a deployment that is ready go on."""

@@ -13,7 +13,7 @@ from anneal_cli.cluster import Change
 from anneal_cli.errors import FAILED, OK, TIMEOUT, CliError
 from anneal_cli.following import Merged, follow
 from anneal_cli.kinds import FINE_TUNE_JOB, parse_target
-from anneal_cli.resource import Resource, State, by_name, resource_of
+from anneal_cli.resource import Resource, by_name, resource_of
 from anneal_cli.session import Session
 from anneal_cli.views import finetunejob, modeldeployment
 from anneal_cli.views.lines import line
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
         session.print_json(resources[0].raw if args.name and len(resources) == 1 else _as_list(resources))
     else:
         session.out.print(screen(resources, session.now(), symbols_for(session.out.encoding)))
-    return FAILED if args.name and any(r.state == State.STALLED for r in resources) else OK
+    return FAILED if args.name and any(r.failed for r in resources) else OK
 
 
 def screen(resources: list[Resource], now: datetime, symbols: Symbols) -> RenderableType:
@@ -104,7 +104,7 @@ def _until_final(args: argparse.Namespace, session: Session, known: dict[str, Re
             session.note(f"Not ready after {args.timeout} s.", "yellow")
             return TIMEOUT
         _apply(known, change, show)
-    return FAILED if any(r.state == State.STALLED for r in known.values()) else OK
+    return FAILED if any(r.failed for r in known.values()) else OK
 
 
 def _apply(known: dict[str, Resource], change: Change, show: Callable[[Resource], object]) -> None:

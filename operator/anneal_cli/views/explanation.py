@@ -15,6 +15,7 @@ SHOWN_EVENTS = 5
 STATES = {
     State.READY: "is ready",
     State.STALLED: "has failed and will not go on by itself",
+    State.ROLLED_BACK: "serves the revision before the one that its spec asks for, which failed",
     State.SUSPENDED: "is suspended",
     State.UNSEEN: "waits for the operator to look at it",
     State.PROGRESSING: "is on its way",
@@ -52,6 +53,7 @@ def _next(resource: Resource) -> Iterator[Text]:
     job = resource.kind == FINE_TUNE_JOB
     commands = {
         State.STALLED: [f"anneal logs {ref}", *([f"anneal retry {resource.name}"] if job else [])],
+        State.ROLLED_BACK: [f"anneal events {ref}", f"anneal rollback {resource.name}"],
         State.PROGRESSING: [f"anneal status {ref} -w", f"anneal logs {ref} -f"],
         State.SUSPENDED: [f"anneal resume {resource.name}"],
         State.UNSEEN: ["kubectl get pods -A -l app.kubernetes.io/name=anneal"],

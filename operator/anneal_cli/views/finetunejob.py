@@ -43,6 +43,7 @@ def phase(resource: Resource, symbols: Symbols) -> tuple[str, str]:
     """The phase with its sign and style."""
     text = resource.status.phase or "Pending"
     signs = {State.READY: (symbols.done, "green"), State.STALLED: (symbols.failed, "red"),
+             State.ROLLED_BACK: (symbols.failed, "red"),
              State.SUSPENDED: (symbols.paused, "yellow"), State.UNSEEN: (symbols.pending, "dim")}
     sign, style = signs.get(resource.state, (symbols.running, "cyan"))
     return f"{sign} {text}", style

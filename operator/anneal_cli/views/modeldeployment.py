@@ -27,7 +27,7 @@ def tree(resource: Resource, now: datetime, symbols: Symbols) -> RenderableType:
     has_begun = available and (available.status == "True" or (verified and verified.status == "True"))
     root.add(_step("artifact", verified, now, symbols))
     root.add(_step("available", available if has_begun else None, now, symbols))
-    for label, revision in (("serving", status.stable), ("next", status.next)):
+    for label, revision in (("serving", status.stable), ("next", status.next), ("failed", status.failed)):
         if revision:
             root.add(_revision(label, revision))
     return Group(root, *_address(resource), *trouble(resource), *unseen(resource, now))

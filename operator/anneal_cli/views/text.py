@@ -25,7 +25,7 @@ UNICODE = Symbols("✔", "✘", "●", "○", "–", "‖", "█", "░", "→")
 ASCII = Symbols("+", "x", "*", ".", "-", "=", "#", ".", "->")
 
 STYLES = {"Succeeded": "green", "Failed": "red", "Running": "cyan", "Pending": "dim", "Skipped": "dim"}
-STATE_STYLES = {State.READY: "green", State.STALLED: "red", State.PROGRESSING: "cyan",
+STATE_STYLES = {State.READY: "green", State.STALLED: "red", State.ROLLED_BACK: "red", State.PROGRESSING: "cyan",
                 State.SUSPENDED: "yellow", State.UNSEEN: "dim", State.DELETING: "dim"}
 
 

@@ -19,7 +19,7 @@ def trouble(resource: Resource) -> Iterator[Text]:
         return
     if resource.state == State.PROGRESSING and condition.reason in ORDINARY:
         return
-    style = "red" if resource.state == State.STALLED else "yellow"
+    style = "red" if resource.failed else "yellow"
     message, fix = message_and_fix(condition)
     yield Text.assemble("\n", (condition.reason, f"bold {style}"), f": {message}".rstrip(": "))
     if fix:
