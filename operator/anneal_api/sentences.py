@@ -76,7 +76,7 @@ ROWS = (
     Row(r"local storage usage exceeds|local ephemeral storage limit|Usage of EmptyDir volume", Reason.DISK_FULL,
         "The pod wrote more to its scratch space than it may; ask for less data at once, or raise the limit that the "
         "message names."),
-    Row(r"node was low on resource: (?P<what>[\w.-]+)", Reason.EVICTED,
+    Row(r"node was low on resource: (?P<what>[\w-]+)", Reason.EVICTED,
         "The node ran out of {what}: add nodes, or ask for what is really used in spec.resources."),
     Row(r"Multi-Attach", Reason.VOLUME_NOT_READY,
         "Wait until the other pod ends, or use a claim with access mode ReadWriteMany."),

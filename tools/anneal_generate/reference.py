@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from anneal_api import API_VERSION
-from anneal_api.conditions import REASONS
+from anneal_api.conditions import REASONS, Reason
 from anneal_api.crd import KINDS, Kind, schema
+from anneal_api.signs import SIGNS
 from anneal_generate.chart_values import ChartValues
 from anneal_generate.text import markdown_file, table
 from anneal_operator.controllers.metrics import Metrics
@@ -31,8 +32,11 @@ def files() -> dict[str, str]:
     reasons = markdown_file(
         "Reasons",
         "Reasons of conditions, stages and Events. They are API: programs may rely on them. *Terminal* "
-        "means that no retry changes it: the resource has to be changed.",
+        "means that no retry changes it: the resource has to be changed. A message often has a fix for exactly its "
+        "case, and `anneal explain NAME` prints reason, message and fix together. The examples are what the tests "
+        "provoke.",
         _reasons(),
+        *(section for reason in REASONS for section in _reason(reason)),
     )
     values = markdown_file("Chart values", "Every value of `charts/anneal`. Unknown keys are refused.", _values())
     metrics = markdown_file("Metrics", "What the operator shows at `:8080/metrics`.", _metrics())
@@ -99,9 +103,19 @@ def _rules(node: dict[str, Any]) -> list[dict[str, str]]:
 
 def _reasons() -> str:
     return table(
-        ("reason", "meaning", "terminal", "what to do"),
-        [(f"`{reason}`", info.meaning, "yes" if info.terminal else "", info.fix) for reason, info in REASONS.items()],
+        ("reason", "meaning", "terminal"),
+        [
+            (f"[`{reason}`](#{reason.lower()})", info.meaning, "yes" if info.terminal else "")
+            for reason, info in REASONS.items()
+        ],
     )
+
+
+def _reason(reason: Reason) -> list[str]:
+    info, sign = REASONS[reason], SIGNS[reason]
+    looks = [f"Looks like:\n\n```text\n{sign}\n```"] if sign else []
+    ends = ["Terminal: no retry changes it; the run ends."] if info.terminal else []
+    return [f"## {reason}", info.meaning, *looks, *ends, *([f"What to do: {info.fix}"] if info.fix else [])]
 
 
 def _values() -> str:

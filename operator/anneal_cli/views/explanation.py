@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from anneal_api.conditions import Condition
+from anneal_api.sentences import sense
 from anneal_cli.history import Event
 from anneal_cli.kinds import FINE_TUNE_JOB
 from anneal_cli.resource import Resource, State, message_and_fix, reason_info
@@ -26,7 +27,7 @@ STATES = {
 def explanation(resource: Resource, events: Sequence[Event]) -> RenderableType:
     """The whole answer."""
     return Group(Text.assemble((resource.ref, "bold"), f" {STATES[resource.state]}."), *_reason(resource.trouble),
-                 *_warnings(events), *_next(resource))
+                 *_warnings(resource.trouble, events), *_next(resource))
 
 
 def _reason(condition: Condition | None) -> Iterator[Text]:
@@ -40,12 +41,17 @@ def _reason(condition: Condition | None) -> Iterator[Text]:
             yield Text.assemble((label, "bold"), text)
 
 
-def _warnings(events: Sequence[Event]) -> Iterator[Text]:
+def _warnings(trouble: Condition | None, events: Sequence[Event]) -> Iterator[Text]:
     warnings = [event for event in events if event.warning][-SHOWN_EVENTS:]
     if warnings:
         yield Text("Warnings of the cluster:", "bold")
+    told = {trouble.reason if trouble else ""}
     for event in warnings:
         yield Text(f"  {event.object}: {event.reason}: {short(event.message)}")
+        # What the operator has not said: it is not running, or the Event is newer than its status.
+        if (meant := sense(event.message)) and meant.reason not in told:
+            told.add(meant.reason)
+            yield Text.assemble("    ", (meant.reason, "bold"), f": {meant.fix}")
 
 
 def _next(resource: Resource) -> Iterator[Text]:

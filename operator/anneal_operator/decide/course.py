@@ -112,7 +112,8 @@ def _try_again(view: View, status: FineTuneJobStatus, stage: Stage, verdict: Ver
     if verdict.terminal:
         return fail(view, status, stage, verdict)
     if known.failures >= allowed:
-        text = f"{verdict.message}\nThis was attempt {known.failures + 1} of {allowed + 1} (spec.retry.failures)."
+        last = f"This was attempt {known.failures + 1} of {allowed + 1} (spec.retry.failures)."
+        text = f"{verdict.message.rstrip('.')}.\n{last}"
         return fail(view, status, stage, Verdict(verdict.reason, text, terminal=True))
     text = f"attempt {known.failures + 1} of {allowed + 1}: {verdict.message}"
     status = put(status, stage, state="Running", attempt=known.attempt + 1, failures=known.failures + 1,

@@ -239,7 +239,7 @@ def _surge(view: View, wanted: RevisionStatus, verdict: Verdict) -> Verdict:
     stable = view.status.stable
     if verdict.reason is not Reason.UNSCHEDULABLE or stable is None or stable.hash == wanted.hash:
         return verdict
-    text = verdict.message.partition(" Fix:")[0]
+    text = verdict.message.partition(" Fix:")[0].rstrip(". ")
     return Verdict.of(Reason.INSUFFICIENT_SURGE_CAPACITY, f"{text}; revision {stable.hash} goes on serving")
 
 

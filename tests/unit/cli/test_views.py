@@ -98,3 +98,12 @@ def test_brackets_of_messages_are_not_markup() -> None:
     (0, "0s"), (59.4, "59s"), (60, "1m00s"), (3599, "59m59s"), (3600, "1h00m"), (86400, "1d00h"), (-5, "0s")])
 def test_durations_have_two_units_at_most(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize("name", ["unseen", "failed"])
+def test_what_the_cluster_says_is_explained_once_where_no_condition_does(name: str) -> None:
+    message = 'pods "x" is forbidden: exceeded quota: gpus, requested: cpu=8'
+    quota = Event(NOW, True, "FailedCreate", "job/support-1234-train-0", message, 2, {})
+    found = rendered(explanation.explanation(resource_of(RESOURCES[name]), [quota, quota]), 120)
+    assert "QuotaExceeded: Free quota (kubectl describe quota gpus)" in found
+    assert found.count("QuotaExceeded") == 1
