@@ -73,6 +73,10 @@ test-faults: ## Tests that kill, refuse, cut and freeze, against a real kube-api
 test-trainer: ## Tests of the trainer with real torch on CPU
 	@$(TRAINER) python -m pytest -q -m torch tests/unit/trainer
 
+.PHONY: test-browser
+test-browser: ## The run report in real Chromium (installed where it is missing); pictures in build/browser
+	@$(DEV) python -m pytest -q -m browser tests/browser
+
 .PHONY: test-e2e
 test-e2e: ## Tests with real pods, on the cluster that `make demo` left up
 	@$(DEV) python -m pytest -q -m e2e tests/e2e

@@ -136,6 +136,10 @@ class StageResult(StatusDocument):
     exit_code: int = 0
     message: str = Field(default="", max_length=2048)
     """For a failure: what, where, how to fix."""
+    started: str = ""
+    """When this attempt began; RFC 3339 in UTC, by the pod's clock."""
+    finished: str = ""
+    """When it ended."""
     prepare: PrepareSummary | None = None
     train: TrainSummary | None = None
     evaluate: EvaluateSummary | None = None

@@ -28,6 +28,7 @@ RIGS = {
     "unit": "pure code and fakes",
     "apiserver": "real etcd, kube-apiserver, controller-manager, scheduler",
     "trainer": "real torch on CPU",
+    "browser": "real Chromium",
     "e2e": "real kubelet, pods, torch, vLLM",
 }
 
@@ -65,6 +66,7 @@ def steps() -> list[Step]:
         pytest_step(
             "unit", dev, "-m", "not apiserver and not e2e and not torch", "tests/unit", needs=("types", "layers")
         ),
+        pytest_step("browser", dev, "-m", "browser", "tests/browser", needs=("unit",)),
         Step("node", ("python3", "-m", "anneal_localcluster", "tools")),
         Step("generated", (dev, "tools/generate.py", "--check"), needs=("node", "unit")),
         pytest_step("apiserver", dev, "-m", "apiserver", "tests/apiserver", needs=("node", "images", "unit")),

@@ -42,14 +42,15 @@ def main(argv: list[str] | None = None) -> int:
     logs.set_up()
     # The container's first process ignores SIGTERM unless it asks for it.
     signal.signal(signal.SIGTERM, _stop)
-    uid = ""
+    uid, began = "", logs.now()
     try:
         run = _read_run(arguments.run)
         uid = run.uid
         summary = _stage(stage)(run, places)
-        report(StageResult.model_validate({"stage": stage, "uid": uid, stage.value: summary}), places)
+        done = {"stage": stage, "uid": uid, "started": began, "finished": logs.now(), stage.value: summary}
+        report(StageResult.model_validate(done), places)
     except BaseException as error:
-        return _failed(error, stage, uid, places)
+        return _failed(error, StageResult(stage=stage, uid=uid, started=began, finished=logs.now()), places)
     log.info("%s is done", stage)
     return 0
 
@@ -104,7 +105,7 @@ def _stop(*_: object) -> NoReturn:
     raise Preempted("told to stop; the next pod starts the stage again")
 
 
-def _failed(error: BaseException, stage: Stage, uid: str, places: Places) -> int:
+def _failed(error: BaseException, result: StageResult, places: Places) -> int:
     """Report a failure and give its exit code. A second SIGTERM must not cut the report short."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     known = error if isinstance(error, StageError | Preempted) else storage_error(error)
@@ -114,7 +115,7 @@ def _failed(error: BaseException, stage: Stage, uid: str, places: Places) -> int
         log.error("%s: %s", type(known).__name__, known)
     message = str(known) if known else f"{type(error).__name__}: {error}"
     code = int(known.exit_code) if known else CRASHED
-    result = StageResult(stage=stage, uid=uid, exit_code=code, message=message[:2048])
+    result = result.model_copy(update={"exit_code": code, "message": message[:2048]})
     try:
         report(result, places)
     except OSError:  # the volume may be what failed; the summary does not need it

@@ -12,6 +12,7 @@ def model_card(manifest: Manifest, trained: TrainSummary) -> str:
         _what(manifest),
         _table("Training", _training(manifest, trained)),
         _table("Evaluation", _evaluation(manifest)),
+        _CURVE,
         f"## How to load it\n\n```python\n{_LOAD_MODEL if manifest.kind == 'model' else _LOAD_ADAPTER}\n```",
         _NOTE,
     )
@@ -63,6 +64,11 @@ def _table(title: str, rows: list[tuple[str, str]]) -> str:
         return ""
     return "\n".join([f"## {title}", "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
+
+_CURVE = """\
+![Loss of training and validation by step](loss.svg)
+
+`report.html` shows the run as a whole: scores, answers before and after, data, time and configuration."""
 
 _LOAD_MODEL = """\
 from transformers import AutoModelForCausalLM

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anneal_api.artifact import TEMPLATE_FILE
-from anneal_api.run import TEMPLATE_DIR, TERMINATION_LOG, TOKEN_FILE, WORKSPACE
+from anneal_api.run import TEMPLATE_DIR, TERMINATION_LOG, TOKEN_FILE, WORKSPACE, Stage
 from anneal_api.uri import CLAIM_ROOT, parse_claim
 
 
@@ -44,6 +44,11 @@ class Places:
     @property
     def candidate(self) -> Path:
         return self.workspace / "candidate"
+
+    @property
+    def environment(self) -> Path:
+        """What training ran on, as environment.py writes it."""
+        return self.stage(Stage.TRAIN) / "environment.json"
 
     @property
     def metrics(self) -> Path:

@@ -3,6 +3,7 @@ replaced.
 """
 
 import errno
+import json
 import logging
 import os
 import shutil
@@ -18,21 +19,24 @@ from anneal_api.artifact import (
     read_manifest,
     verify_files,
 )
+from anneal_api.curve import curve_of, svg
 from anneal_api.finetunejob import RUN_FIELDS, EvaluationStatus, Lora
-from anneal_api.run import PrepareSummary, PublishSummary, RunSpec, Stage, run_fields
+from anneal_api.run import PrepareSummary, Progress, PublishSummary, RunSpec, Stage, run_fields
 from anneal_trainer.artifacts import artifact_status, run_folder
 from anneal_trainer.card import model_card
 from anneal_trainer.checkpoint import describe
 from anneal_trainer.errors import StorageUnavailable
 from anneal_trainer.evaluate import ANSWERS_FILE, EVALUATION_FILE
-from anneal_trainer.files import sync_folder, write_atomic
+from anneal_trainer.files import read_lines, sync_folder, write_atomic
 from anneal_trainer.log import now
 from anneal_trainer.places import Places
-from anneal_trainer.results import prepared, trained
+from anneal_trainer.results import finished, prepared, trained
+from anneal_trainer.run_report import RunReport, render
+from anneal_trainer.scoring import Answered
 
 log = logging.getLogger(__name__)
 
-CARD = "README.md"
+CARD, REPORT, LOSS = "README.md", "report.html", "loss.svg"
 
 
 def publish(run: RunSpec, places: Places) -> PublishSummary:
@@ -86,7 +90,10 @@ def _fill(draft: Path, run: RunSpec, found: PrepareSummary, places: Places) -> N
         for name in (ANSWERS_FILE, EVALUATION_FILE):
             _copy(places.stage(Stage.EVALUATE) / name, draft)
     manifest = _manifest(run, found, evaluation, places)
-    write_atomic(draft / CARD, model_card(manifest, trained(run, places)).encode())
+    report = _report(run, manifest, places)
+    write_atomic(draft / REPORT, render(report))
+    write_atomic(draft / LOSS, svg("Loss", curve_of(report.progress)).encode())
+    write_atomic(draft / CARD, model_card(manifest, report.trained).encode())
     files = [describe(path, draft) for path in sorted(draft.iterdir())]
     write_atomic(draft / MANIFEST, manifest.model_copy(update={"files": files}).to_bytes())
 
@@ -98,6 +105,20 @@ def _copy(path: Path, folder: Path) -> None:
     target.chmod(0o644)
     with target.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def _report(run: RunSpec, manifest: Manifest, places: Places) -> RunReport:
+    """What the workspace tells about the run."""
+    answers, environment = places.stage(Stage.EVALUATE) / ANSWERS_FILE, places.environment
+    return RunReport(
+        manifest=manifest,
+        trained=trained(run, places),
+        progress=[Progress.model_validate(row) for row in read_lines(places.metrics)],
+        answers=[Answered.model_validate(row) for row in read_lines(answers)] if manifest.evaluation else [],
+        stages=finished(run, places),
+        # A run that was trained by an older image has none.
+        environment=json.loads(environment.read_bytes()) if environment.is_file() else {},
+    )
 
 
 def _evaluation(places: Places) -> EvaluationStatus | None:

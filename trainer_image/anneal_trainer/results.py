@@ -59,6 +59,11 @@ def trained(run: RunSpec, places: Places) -> TrainSummary:
     return summary
 
 
+def finished(run: RunSpec, places: Places) -> list[StageResult]:
+    """The results of the stages that are done, in order; a stage with nothing to do has none."""
+    return [_stored(run, places, stage) for stage in Stage if (places.stage(stage) / RESULT_FILE).is_file()]
+
+
 def _stored(run: RunSpec, places: Places, stage: Stage) -> StageResult:
     path = places.stage(stage) / RESULT_FILE
     try:

@@ -20,7 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, Trai
 
 from anneal_api.finetunejob import Lora
 from anneal_api.run import RunSpec, TrainSummary
-from anneal_trainer import candidate, checkpoint, token_rows
+from anneal_trainer import candidate, checkpoint, environment, token_rows
 from anneal_trainer.base_model import ALL_LINEAR
 from anneal_trainer.batches import PadToLongest, TokenRows
 from anneal_trainer.callbacks import GuardedTrainer, Metrics, SealCheckpoints, StopOnRequest
@@ -40,6 +40,7 @@ def train(run: RunSpec, places: Places) -> TrainSummary:
     use_allowed_cpus()
     set_seed(run.training.seed)
     precision = choose_precision(run.training.precision)
+    environment.store(precision, places)
     model, dtype = _load(base, run, precision)
     model = _wrap(model, run)
     checkpoints = places.checkpoints(run.uid, found.run_hash)

@@ -4,17 +4,17 @@ import argparse
 import csv
 from collections.abc import Iterator
 
-from anneal_cli.curve import Curve, Points, read_curve
+from anneal_api.curve import NAMES, Curve, svg
+from anneal_cli.curve import read_curve
 from anneal_cli.errors import OK
 from anneal_cli.session import Session
 from anneal_cli.steering import find_job
 from anneal_cli.views.chart import chart
-from anneal_cli.views.svg import svg
 
 HELP = "Draw the loss curve of a run in the terminal, or write it as SVG or CSV."
 EPILOG = "Reads the logs of the train pods."
 ROWS = 14
-STYLES = {"loss": "cyan", "eval loss": "yellow"}
+STYLES = dict(zip(NAMES, ("cyan", "yellow"), strict=True))
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,16 +32,11 @@ def run(args: argparse.Namespace, session: Session) -> int:
     elif args.output == "csv":
         csv.writer(session.out.file, lineterminator="\n").writerows([("step", "loss", "eval_loss"), *rows(curve)])
     elif args.output == "svg":
-        session.out.file.write(svg(f"{job.name}: loss", series(curve)))
+        session.out.file.write(svg(job.name, curve))
     else:
-        lines = [(name, points, STYLES[name]) for name, points in series(curve)]
+        lines = [(name, points, STYLES[name]) for name, points in curve.series]
         session.out.print(chart(lines, session.out.width, ROWS))
     return OK
-
-
-def series(curve: Curve) -> list[tuple[str, Points]]:
-    """The lines that have points."""
-    return [(name, points) for name, points in (("loss", curve.loss), ("eval loss", curve.eval_loss)) if points]
 
 
 def rows(curve: Curve) -> Iterator[tuple[int, float | None, float | None]]:

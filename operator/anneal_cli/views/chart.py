@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from anneal_cli.curve import Points
+from anneal_api.curve import Points
 
 AXIS_WIDTH = 8
 BLANK = 0x2800

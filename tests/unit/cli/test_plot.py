@@ -5,8 +5,8 @@ import io
 import json
 from xml.etree import ElementTree
 
+from anneal_api.curve import curve_of
 from anneal_api.run import Progress
-from anneal_cli.curve import curve_of
 from tests.unit.cli import samples
 from tests.unit.cli.fake import FakeCluster
 from tests.unit.cli.terminal import anneal

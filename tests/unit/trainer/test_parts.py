@@ -430,4 +430,5 @@ def test_the_card_says_what_the_model_is_and_how_good() -> None:
     assert card.startswith("# support\n\nA LoRA adapter (rank 16) for `hf://a/b` at commit `c0ffee`")
     assert "| perplexity, base and tuned | 10, 2.5 |" in card
     assert "right answers" not in card
+    assert "](loss.svg)" in card
     assert 'PeftModel.from_pretrained(base, "this folder")' in card

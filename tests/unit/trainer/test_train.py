@@ -20,8 +20,10 @@ STEPS = 20
 COMMON = {
     "README.md",
     "chat_template.jinja",
+    "loss.svg",
     "manifest.json",
     "metrics.jsonl",
+    "report.html",
     "tokenizer.json",
     "tokenizer_config.json",
 }
@@ -258,3 +260,12 @@ def environment() -> dict[str, str]:
     from tests.unit.trainer.tiny import REPOSITORY
 
     return os.environ | {"PYTHONPATH": f"{REPOSITORY}/operator:{REPOSITORY}/trainer_image"}
+
+
+def test_the_report_tells_what_the_stages_left_on_the_workspace(adapter: World) -> None:
+    page = (adapter.artifact / "report.html").read_text()
+
+    assert f"in {STEPS} steps" in page
+    assert "Where the time went" in page
+    assert "CPU (" in page
+    assert "<polyline" in (adapter.artifact / "loss.svg").read_text()
