@@ -76,9 +76,9 @@ def count(go: str) -> int:
     return len(listing.stdout.splitlines())
 
 
-def compile_go(go: str, arguments: Sequence[str], total: int = 0) -> None:
+def compile_go(go: str, arguments: Sequence[str], total: int = 0, source: Path = SOURCE) -> None:
     """Shows how far it is: -v prints each package when it is done."""
-    argv = [go, "build", "-C", str(SOURCE), "-trimpath", *arguments]
+    argv = [go, "build", "-C", str(source), "-trimpath", *arguments]
     environment = go_environment()
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment

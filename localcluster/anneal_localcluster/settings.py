@@ -9,6 +9,7 @@ from pathlib import Path
 
 KUBERNETES_VERSION = "v1.37.2"
 HELM_VERSION = "v4.3.1"
+HELM3_VERSION = "v3.22.0"
 NODE_NAME = "anneal-local"
 BRIDGE = "anneal0"
 CLUSTER_DOMAIN = "cluster.local"

@@ -7,6 +7,9 @@ from pydantic import Field
 from anneal_api.model import Document, Name
 
 Labels = dict[str, str]
+OWN_LABEL = r"^(app\.kubernetes\.io/(name|instance|component|part-of|version|managed-by)|helm\.sh/chart)$"
+MoreLabels = Annotated[Labels, Field(json_schema_extra={"propertyNames": {"not": {"pattern": OWN_LABEL}}})]
+"""Labels beside those that the chart writes: selectors need those as they are."""
 
 
 class Image(Document):
@@ -66,6 +69,15 @@ class Rbac(Document):
     """Add our kinds to the cluster's view, edit and admin roles."""
 
 
+class PodDisruptionBudget(Document):
+    """Of the operator. Training and serving pods are not concerned: they resume and roll by themselves."""
+
+    enabled: bool = False
+    """Make a PodDisruptionBudget."""
+    max_unavailable: int = Field(default=1, ge=0, le=1)
+    """1: a drain may move the operator, which costs seconds. 0: a drain waits until you move it by hand."""
+
+
 class Operator(Document):
     """The operator's process."""
 
@@ -89,8 +101,22 @@ class Operator(Document):
     """Its PriorityClass."""
     pod_annotations: Labels = {}
     """Annotations of its pod."""
-    pod_labels: Labels = {}
+    pod_labels: MoreLabels = {}
     """Labels of its pod."""
+    pod_disruption_budget: PodDisruptionBudget = PodDisruptionBudget()
+    """Its PodDisruptionBudget."""
+
+
+class NetworkPolicy(Document):
+    """What may reach the operator's pod, and what it may reach."""
+
+    enabled: bool = False
+    """Make a NetworkPolicy; something only where the CNI enforces it. In: /metrics. Out: DNS and the API server."""
+    metrics_from: list[dict[str, Any]] = []
+    """NetworkPolicyPeers that may read /metrics, for example [{namespaceSelector: {}}]. Empty: none. Probes of the
+    node's own kubelet pass in any case."""
+    api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(default=[443, 6443], min_length=1)
+    """TCP ports on which the API server listens; by address it cannot be named, as that differs by cluster."""
 
 
 class Pods(Document):
@@ -107,7 +133,7 @@ class PodMonitor(Document):
     """Make a PodMonitor; needs the CRD monitoring.coreos.com/v1."""
     interval: str = Field(default="30s", pattern=r"^[0-9]+(s|m)$")
     """Time between two scrapes."""
-    labels: Labels = {}
+    labels: MoreLabels = {}
     """Labels by which a Prometheus selects it."""
 
 
@@ -125,6 +151,10 @@ class ChartValues(Document):
 
     images: Images = Images()
     """Images of the operator and of the pods it makes. None is published yet: build and push them (docs/install.md)."""
+    common_labels: MoreLabels = {}
+    """Labels of everything that the chart makes, CRDs apart."""
+    common_annotations: Labels = {}
+    """Annotations of everything that the chart makes, CRDs apart."""
     watch_namespaces: Annotated[list[Name], Field(max_length=100)] = []
     """Namespaces to serve. Empty: all, with a ClusterRole. Else only these, with a Role in each and no ClusterRole."""
     crds: Crds = Crds()
@@ -137,6 +167,8 @@ class ChartValues(Document):
     """The operator's process."""
     pods: Pods = Pods()
     """Pods that the operator makes."""
+    network_policy: NetworkPolicy = NetworkPolicy()
+    """What may reach the operator's pod, and what it may reach."""
     metrics: Metrics = Metrics()
     """Prometheus metrics of the operator."""
     global_: dict[str, Any] = Field(default={}, alias="global")

@@ -1,4 +1,4 @@
-{{- define "anneal.labels" -}}
+{{- define "anneal.ownLabels" -}}
 app.kubernetes.io/name: anneal
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
@@ -6,6 +6,21 @@ app.kubernetes.io/part-of: anneal
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "anneal.labels" -}}
+{{ include "anneal.ownLabels" . }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- /* The lines of metadata that everything has in common. */ -}}
+{{- define "anneal.metadata" -}}
+labels: {{- include "anneal.labels" . | nindent 2 }}
+{{- with .Values.commonAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "anneal.selector" -}}

@@ -7,16 +7,9 @@ from pathlib import Path
 import pytest
 
 from anneal_localcluster import build
+from tests.rig.helm import Answer
 
 ROOT = Path(__file__).parents[3]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command said."""
-
-    ok: bool
-    text: str
 
 
 @dataclass(frozen=True)

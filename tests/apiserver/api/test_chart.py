@@ -1,43 +1,22 @@
 """The chart and the kustomize base on a real API server: what they install, and what it allows whom."""
 
 import json
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from anneal_localcluster import build
 from anneal_localcluster.control_plane import ControlPlane
-from tests.apiserver.api.conftest import ROOT, Answer, Kubectl
+from tests.apiserver.api.conftest import ROOT, Kubectl
+from tests.rig.helm import CHART, SYSTEM, VERSIONS, Helm
 
-CHART = ROOT / "charts" / "anneal"
-SYSTEM = "anneal-system"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 OPERATOR = f"system:serviceaccount:{SYSTEM}:anneal"
 
 pytestmark = pytest.mark.apiserver
-
-
-@dataclass(frozen=True)
-class Helm:
-    """Helm against one API server."""
-
-    kubeconfig: Path
-
-    def __call__(self, *arguments: str) -> Answer:
-        program = str(build.tool_folder() / "helm")
-        argv = [program, "--kubeconfig", str(self.kubeconfig), "--namespace", SYSTEM, *arguments]
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        return Answer(done.returncode == 0, done.stdout + done.stderr)
-
-    def must(self, *arguments: str) -> str:
-        """The output of a command that has to work."""
-        answer = self(*arguments)
-        assert answer.ok, answer.text
-        return answer.text
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +45,11 @@ def may(kubectl: Kubectl, who: str, verb: str, what: str, namespace: str) -> boo
     return kubectl("auth", "can-i", verb, resource, f"--subresource={part}", "--as", who, "--namespace", namespace).ok
 
 
-def test_lint_finds_nothing(bare: Kubectl) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_lint_finds_nothing(bare: Kubectl, version: str) -> None:
     for values in [None, *sorted((CHART / "ci").glob("*-values.yaml"))]:
-        Helm(bare.kubeconfig).must("lint", "--strict", str(CHART), *(["--values", str(values)] if values else []))
+        chosen = ["--values", str(values)] if values else []
+        Helm(bare.kubeconfig, version).must("lint", "--strict", str(CHART), *chosen)
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -77,9 +58,11 @@ def test_lint_finds_nothing(bare: Kubectl) -> None:
     ("operator.workers=0", "minimum: got 0, want 1"),
     ("images.operator.digest=latest", "does not match pattern"),
     ("images.pullPolicy=Sometimes", "value must be one of"),
+    ("operator.podLabels.app\\.kubernetes\\.io/name=x", "app.kubernetes.io/name"),
     ("watchNamespaces={Team_A}", "does not match pattern")])
-def test_a_wrong_value_is_refused_by_name(bare: Kubectl, value: str, text: str) -> None:
-    answer = Helm(bare.kubeconfig)("template", str(CHART), "--set", value)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_wrong_value_is_refused_by_name(bare: Kubectl, version: str, value: str, text: str) -> None:
+    answer = Helm(bare.kubeconfig, version)("template", str(CHART), "--set", value)
     assert not answer.ok
     assert text in answer.text
 
@@ -154,11 +137,28 @@ def test_namespaced_mode_grants_nothing_elsewhere(bare: Kubectl) -> None:
         helm.must("uninstall", "spaced")
 
 
+def without_helm(item: dict[str, Any]) -> dict[str, Any]:
+    """An object without what Helm alone writes and reads."""
+    template = item.get("spec", {}).get("template", {})
+    for metadata in (item["metadata"], template.get("metadata", {}) if isinstance(template, dict) else {}):
+        metadata.get("annotations", {}).pop("helm.sh/resource-policy", None)
+        for key in ("helm.sh/chart", "app.kubernetes.io/managed-by"):
+            metadata.get("labels", {}).pop(key, None)
+        if metadata.get("annotations") == {}:
+            del metadata["annotations"]
+    return item
+
+
+def by_name(text: str) -> dict[str, dict[str, Any]]:
+    items = [without_helm(item) for item in yaml.safe_load_all(text) if item]
+    return {f"{item['kind']}/{item['metadata']['name']}": item for item in items}
+
+
 def test_kustomize_installs_what_the_chart_does(installed: Kubectl) -> None:
-    made = installed.must("kustomize", str(ROOT / "manifests"))
-    names = {f"{item['kind']}/{item['metadata']['name']}" for item in yaml.safe_load_all(made)}
-    chart = Helm(installed.kubeconfig).must("template", "anneal", str(CHART))
-    assert names == {f"{item['kind']}/{item['metadata']['name']}" for item in yaml.safe_load_all(chart) if item} | {
-        f"Namespace/{SYSTEM}"}
+    made = by_name(installed.must("kustomize", str(ROOT / "manifests")))
+    assert made.pop(f"Namespace/{SYSTEM}")["metadata"]["labels"].items() >= RESTRICTED.items()
+    chart = by_name(Helm(installed.kubeconfig).must("template", "anneal", str(CHART)))
+    assert made.keys() == chart.keys()
+    assert [name for name in made if made[name] != chart[name]] == []
     answer = installed("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-k", str(ROOT / "manifests"))
     assert answer.ok, answer.text

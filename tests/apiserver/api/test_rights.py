@@ -10,7 +10,7 @@ import yaml
 from anneal_localcluster import build
 from anneal_localcluster.control_plane import ControlPlane
 from tests.apiserver.api.conftest import ROOT, Kubectl
-from tests.apiserver.api.test_chart import CHART, SYSTEM, Helm
+from tests.rig.helm import CHART, SYSTEM, Helm
 from tests.rig.operator import Operator
 
 EXAMPLES = Path(__file__).parent / "examples" / "good"

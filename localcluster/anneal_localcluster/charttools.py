@@ -1,0 +1,46 @@
+"""Programs that only the chart's tests need: Helm 3, helm-unittest and kubeconform.
+
+A module of their own, so that a new version of one of them never compiles Kubernetes again. It pins what the node pins:
+most of their packages are then in Go's cache already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+from anneal_localcluster.build import SOURCE as NODE_SOURCE
+from anneal_localcluster.build import compile_go, ensure_go
+from anneal_localcluster.settings import HELM3_VERSION, cache_root
+from anneal_localcluster.shell import exclusive, say
+
+SOURCE = NODE_SOURCE.parent / "charttools"
+# Else `helm version` says v3.22, and a release does not record what made it.
+LINK_FLAGS = f"-s -w -X helm.sh/helm/v3/internal/version.version={HELM3_VERSION}"
+
+
+def folder() -> Path:
+    """Where the programs lie; compiles them first when they are not there."""
+    target = cache_root() / f"charttools-{source_hash()}"
+    if not target.exists():
+        with exclusive("charttools"):
+            if not target.exists():
+                _build(target)
+    return target
+
+
+def source_hash() -> str:
+    digest = hashlib.sha256(LINK_FLAGS.encode())
+    for name in ("go.mod", "go.sum"):
+        digest.update((SOURCE / name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _build(target: Path) -> None:
+    say(f"  building Helm {HELM3_VERSION}, helm-unittest and kubeconform from source: seconds after Kubernetes, once")
+    new = target.with_suffix(".new")
+    shutil.rmtree(new, ignore_errors=True)
+    # `tool` stands for every program that go.mod names as one; the slash makes Go take the path for a folder.
+    compile_go(ensure_go(), ["-ldflags", LINK_FLAGS, "-o", f"{new}/", "tool"], source=SOURCE)
+    new.rename(target)
