@@ -35,7 +35,7 @@ Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-
 Quantity = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
 """A Kubernetes quantity as a string, for example "500m" or "16Gi"."""
 
-Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^([0-9]+(s|m|h))+$")]
+Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^([0-9]{1,6}(s|m|h))+$")]
 """A duration such as "90s", "30m" or "1h30m"."""
 
 
