@@ -1,0 +1,97 @@
+"""The chart by tools that read it alone: helm-unittest, and kubeconform with the API server's own schemas.
+
+They need no API server but the programs compiled beside it, and, for kubeconform, what it says of its kinds.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anneal_localcluster import charttools
+from tests.apiserver.api.conftest import ROOT, Kubectl
+from tests.rig.helm import CHART, Helm
+
+pytestmark = pytest.mark.apiserver
+
+PROFILES = [None, *sorted((CHART / "ci").glob("*-values.yaml"))]
+# The API server does not know the kinds of the Prometheus operator, and nothing here may ask the internet for them.
+FOREIGN = "PodMonitor,PrometheusRule"
+
+
+def test_helm_unittest() -> None:
+    argv = [str(charttools.folder() / "helm-unittest"), "--strict", str(CHART)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 total" not in done.stdout.split("Tests:")[1].splitlines()[0]
+
+
+@pytest.fixture(scope="module")
+def schemas(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of JSON Schemas, one a kind, as kubeconform looks for them: made from the API server's OpenAPI."""
+    folder = tmp_path_factory.mktemp("schemas")
+    index = json.loads(kubectl.must("get", "--raw", "/openapi/v3"))["paths"]
+    for path, entry in index.items():
+        if path == "api/v1" or (path.startswith("apis/") and path.count("/") == 2):
+            document = json.loads(kubectl.must("get", "--raw", entry["serverRelativeURL"]))
+            write_kinds(folder, document.get("components", {}).get("schemas", {}))
+    return folder
+
+
+def write_kinds(folder: Path, definitions: dict[str, Any]) -> None:
+    """One file for each kind that these definitions have a top-level schema for."""
+    text = json.dumps({name: strict(schema) for name, schema in definitions.items()})
+    shared = json.loads(text.replace("#/components/schemas/", "#/definitions/"))
+    for name, schema in definitions.items():
+        for kind in schema.get("x-kubernetes-group-version-kind", []):
+            if len(schema["x-kubernetes-group-version-kind"]) == 1:
+                # kubeconform takes v1 for the group of core kinds.
+                file = folder / f"{kind['kind']}-{kind['group'] or 'v1'}-{kind['version']}.json".lower()
+                file.write_text(json.dumps({"$ref": f"#/definitions/{name}", "definitions": shared}))
+
+
+def strict(schema: Any) -> Any:
+    """The same schema, with unknown fields refused wherever the fields are listed."""
+    if isinstance(schema, list):
+        return [strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {key: strict(value) for key, value in schema.items()}
+    closed = isinstance(schema.get("properties"), dict) and not schema.get("x-kubernetes-preserve-unknown-fields")
+    return {**made, "additionalProperties": False} if closed and "additionalProperties" not in made else made
+
+
+def kubeconform(schemas: Path, text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    location = f"{schemas}/{{{{ .ResourceKind }}}}-{{{{ .Group }}}}-{{{{ .ResourceAPIVersion }}}}.json"
+    argv = [str(charttools.folder() / "kubeconform"), "-strict", "-summary", "-schema-location", location, *arguments]
+    return subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+
+
+def documents() -> Iterable[Path]:
+    folders = ("manifests", "examples")
+    return [file for folder in folders for file in sorted((ROOT / folder).rglob("*.yaml"))
+            if "kind:" in file.read_text() and "kustomization" not in file.name]
+
+
+@pytest.mark.parametrize("values", PROFILES, ids=lambda file: file.stem if file else "defaults")
+def test_what_the_chart_renders_is_valid(schemas: Path, kubectl: Kubectl, values: Path | None) -> None:
+    chosen = ["--values", str(values)] if values else []
+    text = Helm(kubectl.kubeconfig).must("template", "anneal", str(CHART), *chosen)
+    done = kubeconform(schemas, text, "-skip", FOREIGN)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Valid: 0," not in done.stdout
+
+
+@pytest.mark.parametrize("file", documents(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_files_for_kubectl_are_valid(schemas: Path, file: Path) -> None:
+    done = kubeconform(schemas, file.read_text())
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("line", ["  replicaz: 2", "  replicas: two"])
+def test_kubeconform_would_see_a_mistake(schemas: Path, line: str) -> None:
+    text = f"apiVersion: anneal.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {{name: a}}\nspec:\n{line}\n"
+    assert "Invalid: 1" in kubeconform(schemas, text + "  model: {uri: pvc://a/b}\n").stdout
