@@ -326,7 +326,8 @@ class TimelineEntry(StatusDocument):
     """One moment of the run."""
 
     event: str = Field(max_length=64)
-    """created, accepted, <stage>Started, <stage>PodRunning, firstStep, <stage>Finished."""
+    """Of a run: created, accepted, <stage>Started, <stage>PodRunning, firstStep, <stage>Finished. Of a deployment:
+    created, resolved, started, weightsVerified, serverStarted, firstToken, ready."""
     time: str = Field(max_length=64)
     """RFC 3339 in UTC."""
 

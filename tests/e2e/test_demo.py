@@ -87,3 +87,14 @@ def test_the_timeline_shows_where_the_time_went(environment: dict[str, str]) -> 
     events = [entry["event"] for entry in json.loads(text)["status"]["timeline"]]
     wanted = ["created", "accepted", "prepareStarted", "trainStarted", "firstStep", "trainFinished", "publishFinished"]
     assert [event for event in events if event in wanted] == wanted
+
+
+def test_the_timeline_of_a_deployment_goes_on_to_the_first_token(environment: dict[str, str]) -> None:
+    text = subprocess.run(
+        ["kubectl", "get", "mdep", "support", "-n", DEMO, "-o", "json"],
+        env=environment, check=True, capture_output=True,
+    ).stdout
+    entries = json.loads(text)["status"]["timeline"]
+    wanted = ["created", "resolved", "started", "weightsVerified", "serverStarted", "firstToken", "ready"]
+    assert [entry["event"] for entry in entries] == wanted
+    assert [entry["time"] for entry in entries] == sorted(entry["time"] for entry in entries)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from anneal_api import API_VERSION
@@ -12,6 +13,7 @@ from anneal_api.signs import SIGNS
 from anneal_generate.chart_values import ChartValues
 from anneal_generate.text import markdown_file, table
 from anneal_operator.controllers.metrics import Metrics
+from anneal_operator.controllers.queue import WorkQueue
 from anneal_operator.controllers.store import Store
 
 BOUNDS = (
@@ -135,11 +137,19 @@ def _value_rows(model: BaseModel, path: str) -> list[tuple[str, ...]]:
 
 def _metrics() -> str:
     metrics = Metrics()
-    metrics.watch(Store(), lambda: 0, lambda: False)
+    metrics.watch(Store(), WorkQueue(), _NoLease())
+    return _families(metrics.registry, [*vars(metrics).values(), *vars(metrics.outcomes).values()])
+
+
+class _NoLease:
+    held, seconds_left = False, 0.0
+
+
+def _families(registry: CollectorRegistry, makers: list[Any]) -> str:
     # A metric without samples does not show its labels; the objects that make them know.
-    labels = {getattr(maker, "_name", ""): getattr(maker, "_labelnames", ()) for maker in vars(metrics).values()}
+    labels = {getattr(maker, "_name", ""): getattr(maker, "_labelnames", ()) for maker in makers}
     rows = []
-    for family in sorted(metrics.registry.collect(), key=lambda family: family.name):
+    for family in sorted(registry.collect(), key=lambda family: family.name):
         names = getattr(family, "_labelnames", None) or labels.get(family.name, ())
         name = f"{family.name}_total" if family.type == "counter" else family.name
         rows.append((f"`{name}`", family.type, ", ".join(names), family.documentation))

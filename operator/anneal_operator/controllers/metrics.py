@@ -1,16 +1,41 @@
 """What the operator counts about itself, for Prometheus."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from anneal_operator.controllers.outcomes import Outcomes
 from anneal_operator.controllers.store import Store
 from anneal_operator.kube.kinds import RESOURCES
 
 READS = frozenset({"get", "list", "log"})
+
+
+LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class QueueView(Protocol):
+    """What is shown of the work queue."""
+
+    @property
+    def depth(self) -> int: ...
+
+    @property
+    def oldest(self) -> float: ...
+
+
+class LeaseView(Protocol):
+    """What is shown of the Lease."""
+
+    @property
+    def held(self) -> bool: ...
+
+    @property
+    def seconds_left(self) -> float: ...
 
 
 class Metrics:
@@ -32,19 +57,24 @@ class Metrics:
         self.resync_differences = Counter(
             "anneal_resync_differences", "Objects that a LIST showed otherwise than events had.", ["kind"],
             registry=self.registry)
-        self.loop_lag = Gauge("anneal_loop_lag_seconds", "How late the event loop last was.",
-                              registry=self.registry)
+        self.loop_lag = Histogram("anneal_loop_lag_seconds", "How late the event loop was, measured once a second.",
+                                  buckets=LAG_BUCKETS, registry=self.registry)
+        self.outcomes = Outcomes(self.registry)
 
     def request(self, verb: str, kind: str, status: int) -> None:
         """Count one request; status 0 means that no answer came."""
         (self.reads if verb in READS else self.writes).labels(verb, kind, str(status)).inc()
 
-    def watch(self, store: Store, queue_depth: Callable[[], int], lease_held: Callable[[], bool]) -> None:
+    def watch(self, store: Store, queue: QueueView, lease: LeaseView) -> None:
         """Add what is read off at each scrape."""
-        Gauge("anneal_queue_depth", "Resources that wait for a worker.",
-              registry=self.registry).set_function(queue_depth)
-        Gauge("anneal_lease_held", "1 when this operator is the writer.",
-              registry=self.registry).set_function(lambda: float(lease_held()))
+        for name, text, read in (
+            ("anneal_queue_depth", "Resources that wait for a worker.", lambda: queue.depth),
+            ("anneal_queue_oldest_seconds", "How long the first of them has waited.", lambda: queue.oldest),
+            ("anneal_lease_held", "1 when this operator is the writer.", lambda: float(lease.held)),
+            ("anneal_lease_seconds_left", "How long this operator may still write without renewing the Lease.",
+             lambda: lease.seconds_left),
+        ):
+            Gauge(name, text, registry=self.registry).set_function(read)
         self.registry.register(_Resources(store))
 
 

@@ -62,7 +62,7 @@ class Operator:
         self._reconciler = Reconciler(client, self._store, executor, brains, metrics)
         self._intake = Intake(client, self._store, self._queue, self._health, metrics, settings.watch_namespaces,
                               self._reconciler.forget)
-        metrics.watch(self._store, lambda: self._queue.depth, lambda: lease.held)
+        metrics.watch(self._store, self._queue, lease)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until stopped. Raises when the process must be started anew."""
@@ -158,7 +158,7 @@ async def _measure_lag(metrics: Metrics) -> None:
     while True:
         began = loop.time()
         await asyncio.sleep(1.0)
-        metrics.loop_lag.set(max(0.0, loop.time() - began - 1.0))
+        metrics.loop_lag.observe(max(0.0, loop.time() - began - 1.0))
 
 
 def _end_now(code: int) -> NoReturn:

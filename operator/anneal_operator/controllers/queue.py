@@ -8,6 +8,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -33,7 +34,7 @@ class WorkQueue(Generic[K]):
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self._jitter = jitter
         self._ready: asyncio.Queue[K | None] = asyncio.Queue()
-        self._waiting: set[K] = set()
+        self._waiting: dict[K, float] = {}
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
@@ -45,6 +46,12 @@ class WorkQueue(Generic[K]):
     def depth(self) -> int:
         """How many keys wait for a worker; those that wait for their time do not count."""
         return len(self._waiting) + len(self._again)
+
+    @property
+    def oldest(self) -> float:
+        """Seconds that the first of them has waited."""
+        # In the order in which they came; a monotonic clock, because a scrape may come from outside the loop.
+        return time.monotonic() - next(iter(self._waiting.values())) if self._waiting else 0.0
 
     @property
     def idle(self) -> bool:
@@ -62,7 +69,7 @@ class WorkQueue(Generic[K]):
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = time.monotonic()
             self._ready.put_nowait(key)
 
     def add_after(self, key: K, delay: float) -> None:
@@ -99,7 +106,7 @@ class WorkQueue(Generic[K]):
 
     async def _work(self, handle: Callable[[K], Awaitable[float | None]]) -> None:
         while not self._stopping and (key := await self._ready.get()) is not None:
-            self._waiting.discard(key)
+            self._waiting.pop(key, None)
             self._working.add(key)
             try:
                 await self._work_on(key, handle)

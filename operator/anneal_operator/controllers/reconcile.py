@@ -110,6 +110,8 @@ class Reconciler:
         self._remember(uid, outcome.refused)
         if outcome.news:
             return 0.0
+        if plan.status is not None:
+            self._metrics.outcomes.written(key.kind, resource.get("status") or {}, plan.status)
         if outcome.refused:
             raise Retry
         return plan.requeue_after

@@ -276,6 +276,9 @@ def _timeline(view: View, status: ModelDeploymentStatus, outlook: Outlook) -> li
     found = note(status.timeline, "created", str(view.facts.resource["metadata"]["creationTimestamp"]))
     if status.stable or status.next:
         found = note(note(found, "resolved", now), "started", now)
+    if revision := status.next or status.stable:
+        for event, time in servers.moments(servers.servers(view.facts.children, revision.hash)):
+            found = note(found, event, time)
     return note(found, "ready", now) if outlook.reason is Reason.SERVING else found
 
 

@@ -1,5 +1,6 @@
 """How the pods of one revision stand."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -40,6 +41,21 @@ class Servers:
     def verified(self) -> bool:
         """Has fetch checked every file in some pod?"""
         return self.ready > 0 or any(objects.terminated(pod, FETCH).get("exitCode") == 0 for pod in self.pods)
+
+
+def moments(found: Servers) -> Iterator[tuple[str, str]]:
+    """When the first pod had its files, when its server began, and when it had completed a prompt; as far as known."""
+    times = {
+        "weightsVerified": [str(objects.terminated(pod, FETCH).get("finishedAt", "")) for pod in found.pods],
+        "serverStarted": [str((objects.container_status(pod, SERVER).get("state") or {}).get("running", {})
+                              .get("startedAt", "")) for pod in found.pods],
+        # A server is Ready when its startup probe has had a prompt answered, see anneal_server/probe.py.
+        "firstToken": [str(objects.condition(pod, "Ready").get("lastTransitionTime", "")) for pod in found.pods
+                       if _is_ready(pod)],
+    }
+    for event, known in times.items():
+        if first := min((time for time in known if time), default=""):
+            yield event, first
 
 
 def servers(children: Children, revision: str) -> Servers:

@@ -77,6 +77,11 @@ class Lease:
         """May this process write now?"""
         return self._remaining() > 0
 
+    @property
+    def seconds_left(self) -> float:
+        """For how long it may, without another renewal."""
+        return max(0.0, self._remaining())
+
     def may_write(self) -> float:
         """Return for how many seconds this process may still write. Raises LeaseLost when it may not."""
         remaining = self._remaining()

@@ -11,6 +11,7 @@ from tests.factories import (
     ARTIFACT,
     DIGEST,
     Object,
+    at,
     exited,
     make_condition,
     make_finetunejob,
@@ -65,6 +66,23 @@ def test_the_artifact_of_a_job_is_pinned_and_served() -> None:
     assert [entry["event"] for entry in status["timeline"]] == ["created", "resolved", "started", "ready"]
     assert "next" not in status
     settled(world)
+
+
+def test_the_timeline_goes_on_to_the_first_token_by_the_kubelets_clock() -> None:
+    world = of_job()
+    world.run(until=lambda now: bool(now.of("Deployment")))
+    revision, (deployment,) = service_leads_to(world), world.of("Deployment")
+    world.objects["Pod", "server"] = {
+        "apiVersion": "v1", "kind": "Pod", "spec": {}, "metadata": {
+            "name": "server", "uid": "uid-server", "creationTimestamp": at(1),
+            "labels": {"anneal.dev/revision": revision, "owner": deployment["metadata"]["name"]}},
+        "status": {"phase": "Running", "conditions": [make_condition("Ready", seconds=9)],
+                   "initContainerStatuses": [{"name": "fetch", "state": exited(0, "", "Completed", 4)}],
+                   "containerStatuses": [{"name": "server", "state": {"running": {"startedAt": at(5)}}}]}}
+    world.run()
+    times = {entry["event"]: entry["time"] for entry in world.status["timeline"]}
+    assert list(times) == ["created", "resolved", "started", "weightsVerified", "serverStarted", "firstToken", "ready"]
+    assert [times[event] for event in list(times)[3:6]] == [at(4), at(5), at(9)]
 
 
 def test_a_folder_is_resolved_by_a_job_that_is_removed_afterwards() -> None:
