@@ -85,11 +85,11 @@ ROWS = (
 
 PULLS = (
     Row(r"toomanyrequests|rate limit|\b429\b", Reason.IMAGE_PULL_FAILED,
-        "The registry limits pulls: give the operator a pull secret (imagePullSecrets of the chart), or mirror the "
+        "The registry limits pulls: give the operator a pull secret (images.pullSecrets of the chart), or mirror the "
         "image."),
     Row(r"unauthorized|authentication required|no basic auth|access denied|denied:|\b40[13]\b",
         Reason.IMAGE_PULL_FAILED,
-        "The registry wants a login: name a pull secret that is in this namespace in the chart's imagePullSecrets."),
+        "The registry wants a login: name a pull secret that is in this namespace in the chart's images.pullSecrets."),
     Row(r"not found|manifest unknown|\b404\b|does not exist", Reason.IMAGE_PULL_FAILED,
         "The registry has no such image: correct repository, tag or digest in the chart's images."),
     Row(r"no such host|timeout|connection refused|x509|tls:|network is unreachable", Reason.IMAGE_PULL_FAILED,

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from anneal_api.run import (
     RUN_FILE,
     TERMINATION_LOG,
+    TOKEN_FILE,
     WORKSPACE,
     EvaluateSummary,
     PrepareSummary,
@@ -28,6 +29,7 @@ from anneal_trainer import log as logs
 from anneal_trainer.errors import CRASHED, BadConfig, Preempted, StageError, storage_error
 from anneal_trainer.places import Places
 from anneal_trainer.results import report, report_summary
+from anneal_trainer.secrecy import hide
 
 log = logging.getLogger("anneal_trainer")
 
@@ -38,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run a stage; the exit code is an ExitCode."""
     arguments = _parser().parse_args(argv)
     stage = Stage(arguments.stage)
-    places = Places(workspace=arguments.workspace, claims=arguments.claims, termination_log=arguments.termination_log)
+    places = Places(workspace=arguments.workspace, claims=arguments.claims, termination_log=arguments.termination_log,
+                    token_file=arguments.token_file)
     logs.set_up()
     # The container's first process ignores SIGTERM unless it asks for it.
     signal.signal(signal.SIGTERM, _stop)
@@ -67,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--termination-log", type=Path, default=Path(TERMINATION_LOG), help="for the summary (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--token-file", type=Path, default=Path(TOKEN_FILE), help="the hub's token, if any (default: %(default)s)"
     )
     return parser
 
@@ -110,10 +116,10 @@ def _failed(error: BaseException, result: StageResult, places: Places) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     known = error if isinstance(error, StageError | Preempted) else storage_error(error)
     if known is None:
-        traceback.print_exception(error, file=sys.stdout)
+        sys.stdout.write(hide("".join(traceback.format_exception(error))))
     else:
         log.error("%s: %s", type(known).__name__, known)
-    message = str(known) if known else f"{type(error).__name__}: {error}"
+    message = hide(str(known) if known else f"{type(error).__name__}: {error}")
     code = int(known.exit_code) if known else CRASHED
     result = result.model_copy(update={"exit_code": code, "message": message[:2048]})
     try:

@@ -15,13 +15,14 @@ from huggingface_hub.utils import httpx
 
 from anneal_api.artifact import MODEL_FILES
 from anneal_trainer.errors import ModelNotFound, StorageUnavailable
+from anneal_trainer.secrecy import keep
 
 log = logging.getLogger(__name__)
 
 
 def fetch(name: str, revision: str | None, token_file: Path, folder: Path) -> str:
     """Download `owner/name` into the folder and return the commit that `revision` (default: main) stands for."""
-    token = token_file.read_text().strip() if token_file.is_file() else None
+    token = keep(token_file.read_text().strip()) if token_file.is_file() else None
     try:
         commit = HfApi(token=token or False).model_info(name, revision=revision or "main").sha
         log.info("fetching hf://%s at commit %s", name, commit)

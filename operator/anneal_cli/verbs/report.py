@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
+from anneal_api.redaction import redact_object, redact_text
 from anneal_cli.checks import findings
 from anneal_cli.errors import OK, CliError
 from anneal_cli.history import events_of
 from anneal_cli.kinds import PODS, parse_target
 from anneal_cli.podlogs import read, selector, sources
-from anneal_cli.redaction import redact_object, redact_text
 from anneal_cli.resource import Resource
 from anneal_cli.session import Session
 from anneal_cli.verbs.version import client_version

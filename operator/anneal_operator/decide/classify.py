@@ -9,6 +9,7 @@ from signal import Signals
 from typing import Any
 
 from anneal_api.conditions import REASONS, Reason
+from anneal_api.redaction import redact_text
 from anneal_api.run import ExitCode, parse_progress
 from anneal_api.sentences import PULLS, sense, shortages, unscheduled_fix
 from anneal_operator.decide import objects
@@ -52,13 +53,15 @@ class Verdict:
         """A verdict with this fix, or the one that the catalogue knows, unless the message has one."""
         fix = fix or REASONS[reason].fix
         text = message if not fix or "Fix:" in message else f"{message.rstrip('. ')}. Fix: {fix}"
-        return Verdict(reason, text, REASONS[reason].terminal if terminal is None else terminal)
+        # Whoever may read a status may not read Secrets, and what a library prints is nobody's promise.
+        return Verdict(reason, redact_text(text), REASONS[reason].terminal if terminal is None else terminal)
 
 
 def log_tail(log: str) -> str:
     """The last lines that a person would want to see."""
     lines = [line.rstrip() for line in log.splitlines() if line.strip() and parse_progress(line) is None]
-    return "\n".join(lines[-MAX_LOG_LINES:])[-MAX_LOG_CHARS:]
+    # First redacted, then cut: half a secret looks like nothing.
+    return redact_text("\n".join(lines[-MAX_LOG_LINES:]))[-MAX_LOG_CHARS:]
 
 
 def stuck(
@@ -225,7 +228,7 @@ def said(message: str) -> str:
     try:
         found = json.loads(message)
     except ValueError:
-        return message.strip()[:MAX_LOG_CHARS]
+        return redact_text(message.strip())[:MAX_LOG_CHARS]
     return str(found.get("message", "")) if isinstance(found, dict) else ""
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from anneal_api.redaction import HIDDEN, redact_object, redact_text
 from anneal_cli.errors import CliError
-from anneal_cli.redaction import HIDDEN, redact_object, redact_text
 from tests.unit.cli import samples
 from tests.unit.cli.fake import FakeCluster
 from tests.unit.cli.terminal import anneal

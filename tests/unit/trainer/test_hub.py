@@ -35,7 +35,8 @@ class Hub(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if self.refusal is not None:
             status, code = self.refusal
-            self._reply(status, b'{"error": "refused"}', {"X-Error-Code": code, "X-Error-Message": "refused"})
+            said = f"refused {self.headers.get('Authorization', 'without a token')}"
+            self._reply(status, b'{"error": "refused"}', {"X-Error-Code": code, "X-Error-Message": said})
         elif path.startswith("/api/models/owner/name/tree/"):
             entries = [
                 {"type": "file", "path": name, "size": len(data), "oid": self._etag(data)}
@@ -152,3 +153,19 @@ def test_no_way_to_the_hub_may_be_tried_again(
 
     assert outcome.code == ExitCode.STORAGE_UNAVAILABLE, outcome.log
     assert "check that pods may reach the hub" in outcome.result.message
+
+
+def test_30_a_server_that_repeats_the_token_does_not_get_it_into_a_log_or_a_result(
+    hub: type[Hub], tmp_path: Path, prepare: Callable[..., tuple[World, Outcome]]
+) -> None:
+    canary = "canary-with-no-look-of-a-token"
+    (tmp_path / "token").write_text(f"{canary}\n")
+    hub.refusal = (403, "")
+
+    world, outcome = prepare()
+
+    assert outcome.code == ExitCode.STORAGE_UNAVAILABLE, outcome.log
+    assert "Bearer [redacted]" in outcome.log, "the server did repeat it"
+    files = [tmp_path / "termination-log", *world.workspace.rglob("*.json")]
+    assert len(files) > 1
+    assert [text for text in (outcome.log, *(path.read_text() for path in files)) if canary in text] == []

@@ -137,6 +137,7 @@ class World:
         return [
             sys.executable, "-m", "anneal_trainer", stage.value, "--run", str(run), "--workspace", str(self.workspace),
             "--claims", str(self.claims), "--termination-log", str(self.root / "termination-log"),
+            "--token-file", str(self.root / "token"),
         ]  # fmt: skip
 
     def start(self, stage: Stage) -> "subprocess.Popen[str]":

@@ -1,4 +1,4 @@
-"""Removing what must not leave the company from a bundle: secrets by their names and by their looks."""
+"""Removing what must not leave a cluster, or reach a status: secrets by their names and by their looks."""
 
 import re
 from typing import Any
