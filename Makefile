@@ -36,6 +36,10 @@ check: ## Lint, types, layers, stale generated files, unit tests (under 3 minute
 generate: ## Write CRDs, chart CRDs, values schema, kustomize and reference docs
 	@$(DEV) python tools/generate.py
 
+.PHONY: docs
+docs: ## Build the documentation into build/site
+	@NO_MKDOCS_2_WARNING=1 $(DEV) python -m mkdocs build --strict --quiet && echo "build/site/index.html"
+
 .PHONY: format
 format: ## Sort imports and apply safe lint fixes
 	@$(DEV) ruff check --fix .

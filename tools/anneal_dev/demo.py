@@ -58,15 +58,15 @@ def steps(needs: tuple[str, ...] = ()) -> list[Step]:
 def tool_environment() -> dict[str, str]:
     """PATH with kubectl, helm and anneal, and the cluster's KUBECONFIG; also written to build/env.sh for the user."""
     tools = subprocess.run([*LOCALCLUSTER, "tools"], check=True, capture_output=True, text=True).stdout.strip()
-    path = f"{_programs()}{os.pathsep}{tools}{os.pathsep}{os.environ['PATH']}"
+    path = f"{programs()}{os.pathsep}{tools}{os.pathsep}{os.environ['PATH']}"
     if EXISTING:
         return {"PATH": path}
     config = subprocess.run([*LOCALCLUSTER, "kubeconfig"], check=True, capture_output=True, text=True).stdout.strip()
-    (ROOT / "build" / "env.sh").write_text(f'export PATH="{_programs()}:{tools}:$PATH"\nexport KUBECONFIG="{config}"\n')
+    (ROOT / "build" / "env.sh").write_text(f'export PATH="{programs()}:{tools}:$PATH"\nexport KUBECONFIG="{config}"\n')
     return {"PATH": path, "KUBECONFIG": config}
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """A folder with `anneal` and `kubectl-anneal`, run from this clone."""
     folder = ROOT / "build" / "bin"
     folder.mkdir(parents=True, exist_ok=True)
