@@ -12,12 +12,20 @@ from pathlib import Path
 
 from anneal_localcluster.build import SOURCE as NODE_SOURCE
 from anneal_localcluster.build import compile_go, ensure_go
-from anneal_localcluster.settings import HELM3_VERSION, cache_root
+from anneal_localcluster.settings import HELM3_VERSION, KUBERNETES_VERSION, cache_root
 from anneal_localcluster.shell import exclusive, say
 
 SOURCE = NODE_SOURCE.parent / "charttools"
-# Else `helm version` says v3.22, and a release does not record what made it.
-LINK_FLAGS = f"-s -w -X helm.sh/helm/v3/internal/version.version={HELM3_VERSION}"
+
+
+def link_flags() -> str:
+    """Else Helm says v3.22 of itself, and 1.20 of the Kubernetes that `helm template` and `lint` render for."""
+    major, minor, _ = KUBERNETES_VERSION.removeprefix("v").split(".")
+    packages = ("pkg/chartutil", "pkg/lint/rules")
+    values = [f"helm.sh/helm/v3/internal/version.version={HELM3_VERSION}"]
+    values += [f"helm.sh/helm/v3/{package}.k8sVersionMajor={major}" for package in packages]
+    values += [f"helm.sh/helm/v3/{package}.k8sVersionMinor={minor}" for package in packages]
+    return " ".join(["-s", "-w", *(f"-X {value}" for value in values)])
 
 
 def folder() -> Path:
@@ -31,7 +39,7 @@ def folder() -> Path:
 
 
 def source_hash() -> str:
-    digest = hashlib.sha256(LINK_FLAGS.encode())
+    digest = hashlib.sha256(link_flags().encode())
     for name in ("go.mod", "go.sum"):
         digest.update((SOURCE / name).read_bytes())
     return digest.hexdigest()[:12]
@@ -42,5 +50,5 @@ def _build(target: Path) -> None:
     new = target.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
     # `tool` stands for every program that go.mod names as one; the slash makes Go take the path for a folder.
-    compile_go(ensure_go(), ["-ldflags", LINK_FLAGS, "-o", f"{new}/", "tool"], source=SOURCE)
+    compile_go(ensure_go(), ["-ldflags", link_flags(), "-o", f"{new}/", "tool"], source=SOURCE)
     new.rename(target)

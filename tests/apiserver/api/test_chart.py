@@ -67,6 +67,11 @@ def test_a_wrong_value_is_refused_by_name(bare: Kubectl, version: str, value: st
     assert text in answer.text
 
 
+def test_both_helms_render_the_same(bare: Kubectl) -> None:
+    old, new = (by_name(Helm(bare.kubeconfig, version).must("template", "anneal", str(CHART))) for version in VERSIONS)
+    assert old == new
+
+
 def test_the_operator_s_pod_is_admitted_where_restricted_is_enforced(installed: Kubectl) -> None:
     selector = "app.kubernetes.io/component=operator"
     wait = ("wait", "--for=create", "pod", "--selector", selector, "--namespace", SYSTEM, "--timeout=30s")
