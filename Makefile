@@ -70,8 +70,8 @@ test-apiserver: ## Tests against a real kube-apiserver
 	@$(DEV) python -m pytest -q -m apiserver tests/apiserver
 
 .PHONY: test-faults
-test-faults: ## Tests that kill, refuse, cut and freeze, against a real kube-apiserver
-	@$(DEV) python -m pytest -q -m apiserver tests/faults
+test-faults: ## All faults, a kill at every write included, against a real kube-apiserver (about half an hour)
+	@$(DEV) python -m pytest -q -m apiserver -n 3 tests/faults
 
 .PHONY: test-trainer
 test-trainer: ## Tests of the trainer with real torch on CPU

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from anneal_generate import argocd, chart, cli, crds, kustomize, reference, sections
+from anneal_generate import argocd, chart, cli, crds, kustomize, reference, sections, writes
 from anneal_localcluster.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +23,7 @@ OWNED = (
 def writers() -> tuple[Callable[[], dict[str, str]], ...]:
     """In order: the kustomize folders are rendered from the chart, so its files must be there before."""
     return (crds.files, chart.files, reference.files, cli.files, sections.files, lambda: argocd.files(ROOT),
-            lambda: kustomize.files(ROOT))
+            lambda: kustomize.files(ROOT), lambda: writes.files(ROOT))
 
 
 def write() -> None:

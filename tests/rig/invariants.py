@@ -35,6 +35,8 @@ class Invariants:
             self._created(write)
         elif write.method == "DELETE":
             self._deleted(write)
+        elif write.status == 201:  # a server-side apply that made the object
+            self._created(write)
         elif write.resource.endswith("/status"):
             self._status(write)
 

@@ -78,13 +78,15 @@ def stage_result(stage: str, uid: str, run_json: Object | None = None) -> Object
     return {"schemaVersion": 1, "stage": stage, "uid": uid, "exitCode": 0, stage: body}
 
 
+def _stage(pod: Object) -> str:
+    return str(pod["metadata"].get("labels", {}).get("anneal.dev/stage", ""))
+
+
 def default_script(pod: Object) -> End:
     """Every stage succeeds; servers run."""
-    labels = pod["metadata"].get("labels", {})
-    stage = labels.get("anneal.dev/stage", "")
-    if not stage:
+    if not (stage := _stage(pod)):
         return End(None)
-    return End(0, json.dumps(stage_result(stage, labels["anneal.dev/uid"])))
+    return End(0, json.dumps(stage_result(stage, pod["metadata"]["labels"]["anneal.dev/uid"])))
 
 
 @dataclass
@@ -95,6 +97,12 @@ class Player:
     namespaces: tuple[str, ...]
     script: Script = default_script
     hold: set[str] = field(default_factory=set)
+    waiting: dict[str, str] = field(default_factory=dict)
+    """Stage -> why the kubelet cannot start its containers, as ImagePullBackOff."""
+    loading: bool = False
+    """Servers run and are not Ready yet."""
+    dead: set[str] = field(default_factory=set)
+    """Names of pods whose node is lost: nothing happens to them any more."""
     nodes: int = 1
     started: list[str] = field(default_factory=list)
     """Names of pods in the order in which they were started."""
@@ -113,8 +121,12 @@ class Player:
     async def release(self, namespace: str, stage: str) -> None:
         """Let the held pods of a stage end."""
         self.hold.discard(stage)
-        for pod in await self.api.list("Pod", namespace, f"anneal.dev/stage={stage}"):
-            await self.play_pod(pod)
+        await self.replay(namespace)
+
+    async def replay(self, namespace: str) -> None:
+        """Look at every pod again, after a change of what is held."""
+        for pod in await self.api.list("Pod", namespace):
+            await self._quietly(self.play_pod, pod)
 
     async def _follow(self, kind: str, namespace: str, act: Callable[[Object], Awaitable[None]]) -> None:
         path = path_of(kind, namespace)
@@ -138,18 +150,37 @@ class Player:
 
     async def play_pod(self, pod: Object) -> None:
         """Move one pod a step on, as the kubelet of its node would."""
+        if pod["metadata"]["name"] in self.dead:
+            return
         if pod["metadata"].get("deletionTimestamp"):
             await self._end_deleted(pod)
         elif pod["spec"].get("nodeName") and pod.get("status", {}).get("phase", "Pending") == "Pending":
-            self.started.append(pod["metadata"]["name"])
+            await self._start(pod)
+        elif self._loaded(pod):
             await self._patch(pod, self._running(pod))
         elif pod.get("status", {}).get("phase") == "Running" and not self._held(pod):
             end = self.script(pod)
             if end.exit_code is not None:
                 await self._patch(pod, self._ended(pod, end))
 
+    async def _start(self, pod: Object) -> None:
+        if why := self.waiting.get(_stage(pod)):
+            state = {"waiting": {"reason": why, "message": f"played {why}"}}
+            status = {"containerStatuses": self._containers(pod, state, ready=False)}
+            if pod.get("status", {}).get("containerStatuses") != status["containerStatuses"]:
+                await self._patch(pod, status)
+            return
+        self.started.append(pod["metadata"]["name"])
+        await self._patch(pod, self._running(pod))
+
+    def _loaded(self, pod: Object) -> bool:
+        """Is it a server that runs, and has not said yet that it is Ready?"""
+        status = pod.get("status", {})
+        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
+        return not _stage(pod) and status.get("phase") == "Running" and not ready and not self.loading
+
     def _held(self, pod: Object) -> bool:
-        return pod["metadata"].get("labels", {}).get("anneal.dev/stage", "") in self.hold
+        return _stage(pod) in self.hold
 
     async def _end_deleted(self, pod: Object) -> None:
         if pod.get("status", {}).get("phase") == "Running":
@@ -171,12 +202,13 @@ class Player:
 
     def _running(self, pod: Object) -> Object:
         state = {"running": {"startedAt": now()}}
+        ready = bool(_stage(pod)) or not self.loading
         return {
             "phase": "Running",
             "startTime": now(),
             "podIP": "10.0.0.1",
-            "conditions": self._conditions(pod, "True"),
-            "containerStatuses": self._containers(pod, state, ready=True),
+            "conditions": self._conditions(pod, "True" if ready else "False"),
+            "containerStatuses": self._containers(pod, state, ready=ready),
         }
 
     def _ended(self, pod: Object, end: End) -> Object:

@@ -2,15 +2,17 @@
 
 The operator reaches it by a kubeconfig with a plain http server address; the proxy talks TLS to the real API server.
 A fault is a hook: `before(write)` may return a response instead of forwarding, `after(write)` runs when the API server
-has committed and before the operator is answered. Watches can be cut, frozen, or fed an in-stream error; a LIST can
-be answered from an earlier one.
+has committed and before the operator is answered, `on_event` may hold back or drop what a watch tells. Watches can be
+cut, frozen, or fed an in-stream error; reads can be answered from earlier ones; the whole server can be away.
 """
 
 import asyncio
 import json
 import re
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,9 @@ class Write:
     method: str
     path: str
     body: Object
+    writer: str = ""
+    """Identity of the operator that writes."""
+    at: float = field(default_factory=time.monotonic)
     status: int | None = None
     answer: Object = field(default_factory=dict)
 
@@ -49,6 +54,8 @@ class Write:
 
 Before = Callable[[Write], Awaitable[web.StreamResponse | None]]
 After = Callable[[Write], Awaitable[None]]
+OnEvent = Callable[[str, Object], Awaitable[bool]]
+"""Given the plural and the watch event; returns whether to pass it on, and may take its time."""
 
 
 def refusal(
@@ -77,7 +84,19 @@ class FaultProxy:
         self.before: list[Before] = []
         self.after: list[After] = []
         self.before_read: Callable[[web.Request], Awaitable[web.StreamResponse | None]] | None = None
+        self.before_any: Callable[[web.Request], Awaitable[web.StreamResponse | None]] | None = None
+        """May answer any request, watches and Lease renewals included."""
+        self.on_event: OnEvent | None = None
+        self.down = False
+        """Every connection is dropped, as when the API server is away."""
+        self.ahead_seconds = 0.0
+        """How far the API server's clock, as its answers tell it, is ahead of the times in its objects."""
+        self.headers: dict[str, str] = {}
+        """Added to every request, to impersonate somebody with fewer rights."""
+        self._lists: dict[str, Object] = {}
+        self._old: dict[str, Object] = {}
         self._watches: set[asyncio.Task[Any]] = set()
+        self._silent: set[asyncio.Task[Any]] = set()
         self._frozen = asyncio.Event()
         self._frozen.set()
         self._errors: dict[str, Object] = {}
@@ -98,9 +117,9 @@ class FaultProxy:
         self.cut_watches()
         await self._runner.cleanup()
 
-    def kubeconfig(self, folder: Path) -> Path:
-        """A kubeconfig that leads through the proxy."""
-        path = folder / "proxy-kubeconfig"
+    def kubeconfig(self, folder: Path, identity: str = "unnamed") -> Path:
+        """A kubeconfig that leads through the proxy; the token tells who writes."""
+        path = folder / f"proxy-kubeconfig-{identity}"
         path.write_text(
             yaml.safe_dump(
                 {
@@ -108,7 +127,7 @@ class FaultProxy:
                     "kind": "Config",
                     "current-context": "proxy",
                     "clusters": [{"name": "proxy", "cluster": {"server": self.url}}],
-                    "users": [{"name": "proxy", "user": {"token": "unused"}}],
+                    "users": [{"name": "proxy", "user": {"token": identity}}],
                     "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
                 }
             )
@@ -130,6 +149,10 @@ class FaultProxy:
         """Forward again."""
         self._frozen.set()
 
+    def silence_watches(self) -> None:
+        """Watches that are open now stay open and bring nothing more; new ones work."""
+        self._silent |= self._watches
+
     def fail_watches(self, plural: str, code: int, reason: str) -> None:
         """Send an ERROR event into the next event of the watches of a resource, then end them."""
         self._errors[plural] = {
@@ -145,21 +168,58 @@ class FaultProxy:
         }
         self.cut_watches()
 
+    def turn_back(self) -> None:
+        """Answer reads as they were last answered, like an API server that lags behind."""
+        self._old = dict(self._lists)
+
+    def catch_up(self) -> None:
+        """Answer reads truly again."""
+        self._old = {}
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if self.down:
+            if request.transport:
+                request.transport.abort()
+            return web.Response(status=503)
         self.requests.append((request.method, request.path))
+        if self.before_any and (answer := await self.before_any(request)):
+            return answer
         if request.method in WRITES:
             return await self._write(request)
         if self.before_read and (answer := await self.before_read(request)):
             return answer
         if request.query.get("watch") in ("true", "1"):
             return await self._watch(request)
-        return await self._forward(request, None)
+        if self._old and (old := self._read_old(request)) is not None:
+            return old
+        answer = await self._forward(request, None)
+        if "limit" in request.query and answer.status == 200 and isinstance(answer.body, bytes):
+            self._lists[request.path_qs] = json.loads(answer.body)
+        return answer
+
+    def _read_old(self, request: web.Request) -> web.Response | None:
+        if request.path_qs in self._old:
+            return web.json_response(self._old[request.path_qs])
+        collection, _, name = request.path.rpartition("/")
+        for path, listed in self._old.items():
+            if path.partition("?")[0] == collection:
+                found = [item for item in listed["items"] if item["metadata"]["name"] == name]
+                # Items of a list carry neither; an object read by its name does.
+                kind = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
+                return web.json_response({**kind, **found[0]}) if found else None
+        return None
 
     async def _write(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         lease = "/leases" in request.path
         self._number += not lease
-        write = Write(0 if lease else self._number, request.method, request.path, json.loads(raw or b"{}"))
+        write = Write(
+            0 if lease else self._number,
+            request.method,
+            request.path,
+            json.loads(raw or b"{}"),
+            request.headers.get("Authorization", "").removeprefix("Bearer "),
+        )
         if lease:
             return await self._forward(request, raw)
         self.writes.append(write)
@@ -176,11 +236,16 @@ class FaultProxy:
         return answer
 
     async def _forward(self, request: web.Request, raw: bytes | None) -> web.Response:
-        headers = {k: v for k, v in request.headers.items() if k not in DROPPED and k != "Authorization"}
-        async with self.api.request(request.method, request.path_qs, data=raw, headers=headers) as answer:
+        async with self.api.request(request.method, request.path_qs, data=raw, headers=self._sent(request)) as answer:
             body = await answer.read()
             kept = {k: v for k, v in answer.headers.items() if k not in DROPPED}
+            if self.ahead_seconds:
+                kept["Date"] = formatdate(time.time() + self.ahead_seconds, usegmt=True)
             return web.Response(status=answer.status, body=body, headers=kept)
+
+    def _sent(self, request: web.Request) -> dict[str, str]:
+        kept = {k: v for k, v in request.headers.items() if k not in DROPPED and k != "Authorization"}
+        return kept | self.headers
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         task = asyncio.current_task()
@@ -188,8 +253,7 @@ class FaultProxy:
         self._watches.add(task)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         try:
-            headers = {k: v for k, v in request.headers.items() if k not in DROPPED and k != "Authorization"}
-            async with self.api.stream(request.path_qs, headers=headers) as answer:
+            async with self.api.stream(request.path_qs, headers=self._sent(request)) as answer:
                 response.set_status(answer.status)
                 await response.prepare(request)
                 plural = request.path.rsplit("/", 1)[-1]
@@ -198,7 +262,10 @@ class FaultProxy:
                     return response
                 async for line in answer.content:
                     await self._frozen.wait()
-                    await response.write(line)
+                    if task in self._silent:
+                        continue
+                    if self.on_event is None or await self.on_event(plural, json.loads(line)):
+                        await response.write(line)
         except (asyncio.CancelledError, ClientError, ConnectionError):
             if request.transport:
                 request.transport.abort()

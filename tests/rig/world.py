@@ -7,17 +7,21 @@ import asyncio
 import contextlib
 import json
 import re
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.rig.api import Api, Object, condition
+from aiohttp import web
+
+from tests.rig.api import Api, Object, condition, path_of
 from tests.rig.invariants import Invariants
 from tests.rig.operator import Operator
 from tests.rig.player import Player
-from tests.rig.proxy import FaultProxy, Write
+from tests.rig.proxy import FaultProxy, Write, refusal
 
 CHILD_KINDS = ("Job", "PersistentVolumeClaim", "ConfigMap", "Deployment", "Service")
 MASKS = (
@@ -35,6 +39,19 @@ class Trace:
     created: Counter[str]
     deleted: Counter[str]
     writes: list[str]
+
+
+@dataclass
+class Kill:
+    """A kill that will happen, or has."""
+
+    proxy: FaultProxy
+    at: float | None = None
+
+    def seconds_to_resume(self) -> float:
+        """Until the next write; 0 when there was nothing left to write."""
+        assert self.at is not None, f"not killed: the life had too few writes: {[str(w) for w in self.proxy.writes]}"
+        return min((w.at - self.at for w in self.proxy.writes if w.at > self.at), default=0.0)
 
 
 class World:
@@ -71,42 +88,70 @@ class World:
         await self.api.delete("Namespace", "", self.namespace)
         await self._stack.aclose()
 
-    def new_operator(self, identity: str) -> Operator:
-        """An operator that serves this namespace through the proxy."""
-        return Operator(
-            self.proxy.kubeconfig(self.folder),
+    def new_operator(self, identity: str, **env: str) -> Operator:
+        """An operator that serves this namespace through the proxy; the world's end is its end."""
+        operator = Operator(
+            self.proxy.kubeconfig(self.folder, identity),
             self.folder / f"operator-{identity}.log",
             identity=identity,
-            ANNEAL_NAMESPACE=self.namespace,
-            ANNEAL_WATCH_NAMESPACES=self.namespace,
+            **{"ANNEAL_NAMESPACE": self.namespace, "ANNEAL_WATCH_NAMESPACES": self.namespace, **env},
         )
+        self._stack.callback(operator.kill)
+        return operator
 
     async def _check(self, write: Write) -> None:
         if write.method == "POST" and write.resource == "jobs" and write.status == 201:
             await self._forget_ended_jobs()
         await self.invariants.check(write)
+        await self._check_writer(write)
+
+    async def holder(self) -> str:
+        """Who holds the Lease."""
+        lease = await self.api.get("Lease", self.namespace, "anneal-operator")
+        return str(lease["spec"]["holderIdentity"])
+
+    async def _check_writer(self, write: Write) -> None:
+        """F10: whoever writes holds the Lease."""
+        if (holder := await self.holder()) != write.writer:
+            self.invariants.violations.append(f"F10: {write} by {write.writer}, but the Lease is held by {holder!r}")
 
     async def _forget_ended_jobs(self) -> None:
-        """A Job that has finished or is gone no longer counts as live."""
+        """A Job that has finished or is gone no longer counts as live, once its pod does not run any more."""
         jobs = {job["metadata"]["name"]: job for job in await self.api.list("Job", self.namespace)}
+        pods = await self.api.list("Pod", self.namespace, "anneal.dev/stage")
+        running = {pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") for pod in pods
+                   if pod["status"].get("phase") == "Running"}
         for (uid, stage), names in list(self.invariants.live.items()):
             for name in list(names):
-                job = jobs.get(name)
-                if job is None or any(c["status"] == "True" for c in job.get("status", {}).get("conditions", [])):
+                if _job_ended(jobs.get(name)) and name not in running:
                     self.invariants.job_ended(uid, stage, name)
 
-    def kill_at(self, number: int, *, after: bool) -> asyncio.Event:
-        """Kill the operator around its write `number` and start it again; the event tells that it happened."""
-        done = asyncio.Event()
+    def number_of(self, write: Write) -> int:
+        """Counts writes of this kind: 1 for the first status patch, 1 for the first Job."""
+        same = [w for w in self.proxy.writes if (w.method, w.resource) == (write.method, write.resource)]
+        return same.index(write) + 1
 
-        async def hook(write: Write) -> None:
-            if write.number == number and not done.is_set():
-                done.set()
-                self.operator.kill()
-                self.operator.start()
+    def kill_at(self, here: Callable[[Write], bool], *, after: bool = False) -> "Kill":
+        """Kill the operator around the first write that `here` accepts, and start it again."""
+        kill = Kill(self.proxy)
 
-        (self.proxy.after if after else self.proxy.before).append(hook)
-        return done
+        async def before(write: Write) -> web.Response | None:
+            if kill.at is not None or not here(write):
+                return None
+            self.operator.kill()
+            kill.at = time.monotonic()
+            self.operator.start()
+            # Nobody reads this answer; without it the write of the dead would still reach the API server.
+            return refusal(503)
+
+        async def behind(write: Write) -> None:
+            await before(write)
+
+        if after:
+            self.proxy.after.append(behind)
+        else:
+            self.proxy.before.append(before)
+        return kill
 
     async def trace(self, kind: str, name: str) -> Trace:
         """The masked end state of a resource and its children, and the writes that led there."""
@@ -139,10 +184,40 @@ class World:
 
         return await self.api.until(kind, self.namespace, name, holds, timeout)
 
+    async def resynced(self, timeout: float = 30) -> None:
+        """Wait until the operator has listed everything once more."""
+        listed = len(self.proxy.requests)
+        last = path_of("Service", self.namespace)
+
+        def again() -> bool:
+            return ("GET", last) in self.proxy.requests[listed:]
+
+        async with asyncio.timeout(timeout):
+            while not again():
+                await asyncio.sleep(0.1)  # the proxy tells of no end of a LIST
+
+    async def nothing_left(self, uid: str, timeout: float = 60) -> None:
+        """Wait until no child of this uid is there, pods included. Raises TimeoutError with what is."""
+        kinds, end = (*CHILD_KINDS, "Pod"), time.monotonic() + timeout
+        for kind in kinds:
+            for obj in await self.api.list(kind, self.namespace, f"anneal.dev/uid={uid}"):
+                await self.api.until(kind, self.namespace, obj["metadata"]["name"], lambda found: not found,
+                                     end - time.monotonic())
+        left = [f"{kind} {obj['metadata']['name']}" for kind in kinds
+                for obj in await self.api.list(kind, self.namespace, f"anneal.dev/uid={uid}")]
+        if left:
+            await self.nothing_left(uid, end - time.monotonic())
+
     async def gone(self, kind: str, selector: str) -> None:
         """Wait until the objects that the selector finds now are gone or on their way: writes may follow a status."""
         for obj in await self.api.list(kind, self.namespace, selector):
             await self.api.until(kind, self.namespace, obj["metadata"]["name"], _ending)
+
+
+def _job_ended(job: Object | None) -> bool:
+    ended = ("Complete", "Failed")
+    conditions = (job or {}).get("status", {}).get("conditions", [])
+    return job is None or any(c["type"] in ended and c["status"] == "True" for c in conditions)
 
 
 def _ending(obj: Object) -> bool:

@@ -27,6 +27,7 @@ RIGS = {
     "generated": "no cluster",
     "unit": "pure code and fakes",
     "apiserver": "real etcd, kube-apiserver, controller-manager, scheduler",
+    "faults": "the same, with a proxy that kills, refuses, cuts and freezes",
     "trainer": "real torch on CPU",
     "browser": "real Chromium",
     "e2e": "real kubelet, pods, torch, vLLM",
@@ -70,7 +71,10 @@ def steps() -> list[Step]:
         Step("node", ("python3", "-m", "anneal_localcluster", "tools")),
         Step("generated", (dev, "tools/generate.py", "--check"), needs=("node", "unit")),
         pytest_step("apiserver", dev, "-m", "apiserver", "tests/apiserver", needs=("node", "images", "unit")),
-        Step("trainer", trainer, needs=("apiserver",)),
+        # Faults wait more than they work.
+        pytest_step("faults", dev, "-m", "apiserver and not exhaustive", "tests/faults", "-n", "3",
+                    needs=("apiserver",)),
+        Step("trainer", trainer, needs=("faults",)),
         # Images wait for networks and disks while Kubernetes is compiled; both are there before tests count seconds.
         *(replace(step, needs=("lint",)) if step.name == "images" else step
           for step in demo.steps(needs=("trainer", "generated"))),

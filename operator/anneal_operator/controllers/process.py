@@ -5,7 +5,8 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from datetime import datetime
 from functools import partial
 from typing import NoReturn
 
@@ -23,6 +24,7 @@ from anneal_operator.controllers.store import Key, Store
 from anneal_operator.kube import lease_store
 from anneal_operator.kube.aio_client import AioKubeClient, load_configuration
 from anneal_operator.kube.client import KubeClient
+from anneal_operator.kube.clock import ServerClock
 from anneal_operator.kube.errors import KubeError, NotFound
 from anneal_operator.kube.events import Recorder
 from anneal_operator.kube.execute import Executor
@@ -50,6 +52,7 @@ class Operator:
 
     def __init__(
         self, settings: Settings, brains: Mapping[str, Brain], client: KubeClient, lease: Lease, metrics: Metrics,
+        now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._client = client
@@ -59,7 +62,7 @@ class Operator:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._health = WatchHealth()
         executor = Executor(client, self._store, Recorder(client, settings.identity))
-        self._reconciler = Reconciler(client, self._store, executor, brains, metrics)
+        self._reconciler = Reconciler(client, self._store, executor, brains, metrics, now)
         self._intake = Intake(client, self._store, self._queue, self._health, metrics, settings.watch_namespaces,
                               self._reconciler.forget)
         metrics.watch(self._store, self._queue, lease)
@@ -177,15 +180,15 @@ async def main(settings: Settings, brains: Mapping[str, Brain]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    metrics = Metrics()
+    metrics, clock = Metrics(), ServerClock()
     try:
         lease = _lease(settings)
-        client = AioKubeClient(await load_configuration(), lease.may_write, metrics.request)
+        client = AioKubeClient(await load_configuration(), lease.may_write, metrics.request, clock)
     except (ConfigException, SyncConfigException) as error:
         log.error("no API server is known: run in a pod with a service account, or set KUBECONFIG: %s", error)
         _end_now(EXIT_FAILED)
     try:
-        await Operator(settings, brains, client, lease, metrics).run(stop)
+        await Operator(settings, brains, client, lease, metrics, clock.now).run(stop)
     except Exception:
         log.exception("the operator process cannot go on")
         await asyncio.to_thread(lease.stop)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from anneal_operator.controllers import logs
@@ -42,17 +42,12 @@ class Brain:
     plan: PlanOf
 
 
-def utc_now() -> datetime:
-    """The time of a pass, taken once."""
-    return datetime.now(UTC)
-
-
 class Reconciler:
     """Handles keys of the work queue."""
 
     def __init__(
         self, client: KubeClient, store: Store, executor: Executor, brains: Mapping[str, Brain], metrics: Metrics,
-        now: Callable[[], datetime] = utc_now,
+        now: Callable[[], datetime],
     ) -> None:
         self._client = client
         self._store = store

@@ -19,6 +19,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from anneal_operator.decide.facts import LogRequest, Object
 from anneal_operator.kube import errors
 from anneal_operator.kube.client import FIELD_MANAGER, Guard, Listing, Observer, merge_patch
+from anneal_operator.kube.clock import ServerClock
 from anneal_operator.kube.kinds import EVENT, POD, Kind, meta
 
 USER_AGENT = "anneal-operator"
@@ -55,11 +56,15 @@ def _ignore(verb: str, kind: str, status: int) -> None:
 class AioKubeClient:
     """See KubeClient."""
 
-    def __init__(self, configuration: Configuration, guard: Guard, observe: Observer = _ignore) -> None:
+    def __init__(
+        self, configuration: Configuration, guard: Guard, observe: Observer = _ignore,
+        clock: ServerClock | None = None,
+    ) -> None:
         self._configuration = configuration
         self._rest = RESTClientObject(configuration)
         self._guard = guard
         self._observe = observe
+        self._clock = clock or ServerClock()
         self._paused_until = 0.0
 
     async def close(self) -> None:
@@ -147,6 +152,7 @@ class AioKubeClient:
     ) -> bytes:
         what = f"{verb} {kind} {path}/{name}" if name else f"{verb} {kind} {path}"
         self._refuse_while_paused(what)
+        began = self._clock.began()
         url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
             response = await self._rest.request(  # type: ignore[no-untyped-call]
@@ -158,6 +164,7 @@ class AioKubeClient:
             why = str(error) or type(error).__name__
             raise errors.Unavailable(f"{what}: no answer from the API server: {why}") from error
         self._observe(verb, kind.name, response.status)
+        self._clock.heard(response.headers.get("Date"), began)
         if not 200 <= response.status < 300:
             raise self._failure(what, response.status, response.headers, data)
         return data
