@@ -76,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object in a file."""
     try:
         found = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise mismatch(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict):
         raise mismatch(f"{path} holds no JSON object")

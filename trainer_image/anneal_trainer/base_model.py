@@ -1,6 +1,5 @@
 """The base model: find or fetch it, and refuse before a GPU is asked for what could not be trained or served."""
 
-import json
 import logging
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import Any
 from anneal_api.artifact import file_sha256, model_digest, model_files
 from anneal_api.finetunejob import Lora
 from anneal_trainer.errors import BadConfig, ModelMismatch, ModelNotFound
-from anneal_trainer.weights import Tensor, read_tensors
+from anneal_trainer.weights import Tensor, decode, read_tensors
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +115,7 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        value = json.loads(path.read_bytes())
+        value = decode(path.read_bytes())
     except ValueError as error:
         raise ModelMismatch(f"{path} is not valid JSON: {error}. Fix: fetch the model again.") from None
     if not isinstance(value, dict):

@@ -31,7 +31,7 @@ def evaluate(run: RunSpec, places: Places, engine_url: str = ENGINE_URL) -> Eval
     engines = find_engines(engine_url, (BASE_MODEL, TUNED_MODEL))
     base, tuned = engines[BASE_MODEL], engines[TUNED_MODEL]
     rows = token_rows.load(places, "test")
-    prompts = load_prompts(places.claim(run.evaluation.prompts.uri)) if run.evaluation.prompts else []
+    prompts = load_prompts(places.source(run.evaluation.prompts.uri)) if run.evaluation.prompts else []
     log.info("scoring %d rows and %d prompts with %s", len(rows), len(prompts), base.version())
     pool = ThreadPoolExecutor(_IN_FLIGHT)
     try:

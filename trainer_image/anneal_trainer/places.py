@@ -6,6 +6,7 @@ from pathlib import Path
 from anneal_api.artifact import TEMPLATE_FILE
 from anneal_api.run import TEMPLATE_DIR, TERMINATION_LOG, TOKEN_FILE, WORKSPACE, Stage
 from anneal_api.uri import CLAIM_ROOT, parse_claim
+from anneal_trainer.errors import BadConfig
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,18 @@ class Places:
         if place is None:
             raise ValueError(f"{uri} is not a pvc:// URI")
         return self.claims / place.claim / place.path
+
+    def source(self, uri: str) -> Path:
+        """The same for something to read. It and the files in it may be links, but none out of the claim: who may
+        write there could have this pod read its own token.
+        """
+        path = self.claim(uri)
+        claim = path.relative_to(self.claims).parts[0]
+        root = (self.claims / claim).resolve()
+        for each in (path, *(path.iterdir() if path.is_dir() else ())):
+            if not each.resolve().is_relative_to(root):
+                raise BadConfig(f"{uri}: {each.name} leads out of the claim {claim}. Fix: put the file itself there.")
+        return path
 
     def stage(self, name: str) -> Path:
         """Folder of what a stage found out."""

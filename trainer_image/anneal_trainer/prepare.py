@@ -34,7 +34,7 @@ def prepare(run: RunSpec, places: Places) -> PrepareSummary:
     model = open_model(folder, run.model.uri)
     if run.method.type == "lora":
         adapted_layers(model, run.method.lora or Lora())
-    rows = load_conversations(places.claim(run.dataset.uri), run.dataset.format)
+    rows = load_conversations(places.source(run.dataset.uri), run.dataset.format)
     log.info("%s: %d rows", run.dataset.uri, len(rows))
     prompts, prompts_digest = _read_prompts(run, places)
     source = template.choose(run.template, folder, places.template_dir)
@@ -63,7 +63,7 @@ def prepare(run: RunSpec, places: Places) -> PrepareSummary:
 def _model_folder(run: RunSpec, places: Places) -> tuple[Path, str]:
     """The folder of the base model, fetched when it is on the hub, and its commit."""
     if (name := parse_hub(run.model.uri)) is None:
-        return places.claim(run.model.uri), ""
+        return places.source(run.model.uri), ""
     # Imported here because only this scheme needs an HTTP stack.
     from anneal_trainer import hub
 
@@ -74,7 +74,7 @@ def _read_prompts(run: RunSpec, places: Places) -> tuple[list[Prompt], str]:
     """The prompts and their file's digest; none when the run has none."""
     if run.evaluation.prompts is None:
         return [], ""
-    path = places.claim(run.evaluation.prompts.uri)
+    path = places.source(run.evaluation.prompts.uri)
     prompts = load_prompts(path)
     log.info("%s: %d prompts", run.evaluation.prompts.uri, len(prompts))
     return prompts, "sha256:" + file_sha256(path)

@@ -35,6 +35,14 @@ _BITS = {
 }
 
 
+def decode(data: bytes) -> Any:
+    """JSON that strangers wrote. Raises ValueError for what is none, and for what is nested too deeply."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One entry of a header."""
@@ -71,7 +79,7 @@ def _shards(folder: Path) -> list[Path]:
         single = folder / "model.safetensors"
         return [single] if single.is_file() else sorted(folder.glob("*.safetensors"))
     try:
-        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+        names = sorted(set(decode(index.read_bytes())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelMismatch(
             f"{index} is not an index of safetensors shards: {error}. Fix: fetch the model again."
@@ -94,11 +102,10 @@ def read_header(path: Path) -> dict[str, Tensor]:
             raise _broken(path, f"its header claims {length} bytes")
         raw = file.read(length)
     try:
-        header = json.loads(raw)
         entries = {
-            name: (_tensor(value), value["data_offsets"]) for name, value in header.items() if name != "__metadata__"
+            name: (_tensor(value), _offsets(value)) for name, value in decode(raw).items() if name != "__metadata__"
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise _broken(path, f"its header does not parse ({error!r})") from None
     _check_offsets(path, entries, size - 8 - length)
     return {name: tensor for name, (tensor, _) in entries.items()}
@@ -113,10 +120,15 @@ def _tensor(value: dict[str, Any]) -> Tensor:
     return Tensor(value["dtype"], shape)
 
 
-def _check_offsets(path: Path, entries: dict[str, tuple[Tensor, list[int]]], available: int) -> None:
+def _offsets(value: dict[str, Any]) -> tuple[int, int]:
+    begin, end = value["data_offsets"]
+    return int(begin), int(end)
+
+
+def _check_offsets(path: Path, entries: dict[str, tuple[Tensor, tuple[int, int]]], available: int) -> None:
     end = 0
     for name, (tensor, offsets) in sorted(entries.items(), key=lambda entry: entry[1][1]):
-        if len(offsets) != 2 or offsets[0] != end or offsets[1] - offsets[0] != tensor.bytes:
+        if offsets[0] != end or offsets[1] - offsets[0] != tensor.bytes:
             raise _broken(path, f"the place of {name} does not fit its shape or its neighbour")
         end = offsets[1]
     if end != available:

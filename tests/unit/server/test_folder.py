@@ -37,6 +37,10 @@ def broken_config(folder: Path) -> None:
     (folder / "config.json").write_text("{")
 
 
+def deep_config(folder: Path) -> None:
+    (folder / "config.json").write_text("[" * 100_000)
+
+
 def lost_shard(folder: Path) -> None:
     index(folder, "model-00002-of-00002.safetensors")
 
@@ -61,6 +65,7 @@ def index(folder: Path, *shards: str) -> None:
     (bare_adapter, ExitCode.MODEL_NOT_FOUND, "is a LoRA adapter without manifest.json"),
     (remote_code, ExitCode.MODEL_MISMATCH, "auto_map; model_type 'exotic'"),
     (broken_config, ExitCode.MODEL_MISMATCH, "config.json is not JSON"),
+    (deep_config, ExitCode.MODEL_MISMATCH, "config.json is not JSON"),
     (lost_shard, ExitCode.MODEL_MISMATCH, "model-00002-of-00002.safetensors is missing"),
     (shard_outside, ExitCode.MODEL_MISMATCH, "names '../other/model.safetensors'"),
     (empty_index, ExitCode.MODEL_MISMATCH, "has no weight_map"),
