@@ -10,7 +10,7 @@ from anneal_operator.decide import classify, objects
 from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.plan import Manifest
 from anneal_operator.decide.readiness import Outlook
-from anneal_operator.decide.sight import Sight
+from anneal_operator.decide.sight import PATIENCE, Sight, young
 from anneal_operator.decide.stages import CONDITIONS, begun, get, put, settle
 from anneal_operator.decide.view import View
 from anneal_operator.desired import run as run_children
@@ -228,6 +228,8 @@ def _wait(view: View, status: FineTuneJobStatus, stage: Stage, seen: Sight) -> M
     requeue = {"settling": SETTLE_SECONDS, "waiting": POLL_SECONDS}.get(seen.state, CHECK_SECONDS)
     if stage is Stage.TRAIN or _pending(seen):
         requeue = min(requeue, POLL_SECONDS)
+    if seen.job and _pending(seen) and young(seen.pod or seen.job, view.now):
+        requeue = min(requeue, PATIENCE.total_seconds())
     return Move(status, Outlook("working", seen.reason, text), _shared(view), _bounded(view, requeue))
 
 

@@ -19,7 +19,7 @@ from anneal_operator.decide.course import Move, next_move
 from anneal_operator.decide.facts import Children, Facts, LogRequest, Needs, Object
 from anneal_operator.decide.plan import Delete, Event, Plan
 from anneal_operator.decide.readiness import Outlook, announce, first_line, note, summarise
-from anneal_operator.decide.sight import Sight, look
+from anneal_operator.decide.sight import Sight, look, young
 from anneal_operator.decide.stages import CONDITIONS, current, fresh, get, settle
 from anneal_operator.decide.view import View
 from anneal_operator.desired.names import LABEL_ATTEMPT, LABEL_RUN, LABEL_STAGE
@@ -48,7 +48,7 @@ def needs(resource: Object, children: Children, now: datetime) -> Needs:
     return Needs(
         claims=_claims(view, settled.stage, settled.sight),
         config_maps=_template(view) if settled.stage is Stage.PREPARE else (),
-        events_of=_stuck(settled.sight), logs=_logs(view))
+        events_of=_stuck(settled.sight, now), logs=_logs(view))
 
 
 def _claims(view: View, stage: Stage, seen: Sight) -> tuple[str, ...]:
@@ -64,9 +64,11 @@ def _template(view: View) -> tuple[str, ...]:
     return (reference.name,) if reference else ()
 
 
-def _stuck(seen: Sight) -> tuple[str, ...]:
+def _stuck(seen: Sight, now: datetime) -> tuple[str, ...]:
     """Whose Warning events may explain why nothing moves."""
     if seen.state not in ("working", "waiting", "outdated") or seen.job is None:
+        return ()
+    if seen.state == "working" and young(seen.pod or seen.job, now):
         return ()
     if seen.pod is None:
         return (objects.name(seen.job),)

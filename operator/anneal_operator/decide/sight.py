@@ -1,7 +1,7 @@
 """How one attempt at one stage stands, seen from its Job and its pods."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from anneal_api.conditions import Reason
@@ -15,6 +15,9 @@ from anneal_operator.desired.stage import ANNOTATION_RESOURCES, ENGINE, MAIN, SM
 SETTLE = timedelta(seconds=30)
 """Job and Pod reach us by two watches: how long the end of one waits for the end of the other."""
 MAX_ENGINE_RESTARTS = 3
+PATIENCE = timedelta(seconds=5)
+"""So long a Job or a pod is simply starting: what its claims wait for is nothing to tell yet, and with a thousand runs
+at once each needless patch and each search for Events costs a thousand requests."""
 
 
 def made_text(stage: Stage, job: str) -> str:
@@ -124,8 +127,16 @@ def _under_way(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sig
     if objects.phase(pod) == "Running":
         return Sight("working", f"stage {stage}: pod {objects.name(pod)} is running", pod=pod, job=job)
     verdict = _why_pending(view, stage, pod)
+    if young(pod, view.now) and (verdict is None or verdict.reason is Reason.VOLUME_NOT_READY):
+        return Sight("working", made_text(stage, objects.name(job)), pod=pod, job=job)
     return _held_up(view, stage, job, verdict, pod) if verdict else Sight(
         "working", f"stage {stage}: pod {objects.name(pod)} is starting", pod=pod, job=job)
+
+
+def young(obj: Object, now: datetime) -> bool:
+    """Was this made only just now?"""
+    made = objects.parse_time(obj["metadata"].get("creationTimestamp"))
+    return made is not None and now - made < PATIENCE
 
 
 def _without_pod(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:

@@ -7,6 +7,7 @@ from typing import Any
 
 from anneal_api.conditions import Reason
 from anneal_operator.decide.facts import WriteError
+from anneal_operator.decide.sight import PATIENCE
 from tests.factories import (
     ARTIFACT,
     DATASET,
@@ -44,6 +45,7 @@ def stuck(state: Object | None = None, event: str = "", conditions: tuple[Object
         pod["status"] = {"phase": "Pending", "conditions": list(conditions), "containerStatuses": [
             {"name": "trainer", "image": "example.com/trainer:1", "state": state or waiting("ContainerCreating")}]}
         world.warnings = [make_event(pod["metadata"]["name"], event, "FailedMount")] if event else []
+        world.now += PATIENCE
         world.step()
         return world
     return provoke
@@ -59,6 +61,7 @@ def no_pod(message: str) -> Scenario:
     def provoke() -> World:
         world = job("train-0")
         world.warnings = [make_event(world.of("Job")[-1]["metadata"]["name"], message)]
+        world.now += PATIENCE
         world.step()
         return world
     return provoke
@@ -76,10 +79,10 @@ def refused(reason: Any, message: str) -> Scenario:
     return provoke
 
 
-def without(**changes: Any) -> Scenario:
+def without(spec: Object | None = None, **changes: Any) -> Scenario:
     """Something that the spec names is not there."""
     def provoke() -> World:
-        world = World(make_finetunejob(**changes.pop("spec", {})))
+        world = World(make_finetunejob(**(spec or {})))
         for key, value in changes.items():
             setattr(world, key, value)
         for _ in range(3):

@@ -7,6 +7,7 @@ import pytest
 from anneal_api.finetunejob import ProgressStatus
 from anneal_api.run import parse_progress
 from anneal_operator.decide import progress
+from anneal_operator.decide.sight import PATIENCE
 from tests.factories import (
     START,
     Object,
@@ -143,16 +144,46 @@ def test_a_stage_that_is_too_large_ends_the_run_with_a_fix_that_helps(stage: str
 def test_events_are_asked_for_where_something_is_stuck() -> None:
     world = World(make_finetunejob())
     world.run(until=lambda w: "prepare-0" in w.job_names())
+    world.now += PATIENCE
     assert world.needs().events_of == ("support-0f8fad5b-prepare-0",)
     job = world.of("Job")[0]
     pod = world.add_pod(job)
     assert world.needs().events_of == ()
     pod["status"] = {"phase": "Pending", "conditions": [make_condition("PodScheduled")]}
+    world.now += PATIENCE
     assert world.needs().events_of == (pod["metadata"]["name"],)
     pod["status"]["conditions"] = [make_condition("PodScheduled", "False", "Unschedulable")]
     workspace = f"support-0f8fad5b-ws-{world.status['run']['id']}"
     assert set(world.needs().events_of) == {pod["metadata"]["name"], workspace, "models", "data"}
     assert set(world.needs().claims) == {"models", "data"}, "the workspace is known"
+
+
+def test_a_start_costs_no_search_for_events_and_no_word_of_its_own() -> None:
+    """A thousand runs start at once; what keeps one from starting is told a moment later."""
+    world = World(make_finetunejob())
+    world.run(until=lambda w: "prepare-0" in w.job_names())
+    said = world.status
+    assert (world.needs().events_of, world.step().requeue_after) == ((), PATIENCE.total_seconds())
+    pod = world.add_pod(world.of("Job")[0])
+    text = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    for reason in ("", "Unschedulable"):
+        pod["status"] = {"phase": "Pending",
+                         "conditions": [make_condition("PodScheduled", "False", reason, text)] if reason else []}
+        assert (world.needs().events_of, world.step().requeue_after) == ((), PATIENCE.total_seconds())
+        assert world.status == said
+    world.now += PATIENCE
+    world.step()
+    assert world.condition("Ready")["reason"] == "VolumeNotReady"
+
+
+def test_what_keeps_a_young_pod_from_starting_is_told_at_once() -> None:
+    world = World(make_finetunejob())
+    world.run(until=lambda w: "prepare-0" in w.job_names())
+    text = "0/1 nodes are available: 1 Insufficient cpu."
+    world.add_pod(world.of("Job")[0])["status"] = {
+        "phase": "Pending", "conditions": [make_condition("PodScheduled", "False", "Unschedulable", text)]}
+    world.step()
+    assert text in world.condition("Ready")["message"]
 
 
 def test_claims_are_asked_for_before_a_stage_and_not_after() -> None:
