@@ -25,6 +25,11 @@ def uid(obj: Object) -> str:
     return str(obj["metadata"]["uid"])
 
 
+def created(obj: Object) -> str:
+    """metadata.creationTimestamp; text of one length, so that it sorts as the times do."""
+    return str(obj["metadata"].get("creationTimestamp", ""))
+
+
 def label(obj: Object, key: str) -> str:
     """A label, or an empty string."""
     return str((obj["metadata"].get("labels") or {}).get(key, ""))
@@ -72,7 +77,7 @@ def job_end_time(job: Object) -> datetime | None:
 def pods_of(pods: Iterable[Object], job: str) -> list[Object]:
     """Pods of a Job, oldest first."""
     found = [pod for pod in pods if label(pod, JOB_NAME) == job]
-    return sorted(found, key=lambda pod: (str(pod["metadata"].get("creationTimestamp", "")), name(pod)))
+    return sorted(found, key=lambda pod: (created(pod), name(pod)))
 
 
 def phase(pod: Object) -> str:

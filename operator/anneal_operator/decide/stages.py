@@ -154,10 +154,14 @@ def begun(view: View, status: FineTuneJobStatus, stage: Stage, job: Object) -> F
 
 
 def _count_disruptions(view: View, status: FineTuneJobStatus, stage: Stage, job: Object) -> FineTuneJobStatus:
-    """Each lost pod counts once, by its uid, however often it is seen."""
+    """Each lost pod counts once, however often it is seen."""
     known = get(status, stage)
-    lost = [objects.uid(pod) for pod in objects.pods_of(view.children.pods, objects.name(job))
-            if objects.disrupted(pod, MAIN) and objects.uid(pod) not in known.disrupted_pods]
+    pods = objects.pods_of(view.children.pods, objects.name(job))
+    counted = [objects.created(pod) for pod in pods if objects.uid(pod) in known.disrupted_pods]
+    # Only the newest are remembered: an older pod was counted before them.
+    since = max(counted, default="")
+    lost = [objects.uid(pod) for pod in pods if objects.disrupted(pod, MAIN) and objects.created(pod) >= since
+            and objects.uid(pod) not in known.disrupted_pods]
     if not lost:
         return status
     return put(status, stage, disruptions=known.disruptions + len(lost),
