@@ -8,6 +8,7 @@ from anneal_localcluster import build, charttools
 from tests.rig.operator import ROOT
 
 CHART = ROOT / "charts" / "anneal"
+PREVIOUS = ROOT / "tests" / "apiserver" / "previous" / "anneal-0.1.0.tgz"
 SYSTEM = "anneal-system"
 VERSIONS = ("v3", "v4")
 

@@ -46,7 +46,8 @@ class Crds(Document):
     enabled: bool = True
     """Install and upgrade them with the chart."""
     keep: bool = True
-    """Keep them, and with them every FineTuneJob and ModelDeployment, when the chart is uninstalled."""
+    """Keep them, and with them every FineTuneJob and ModelDeployment, when the chart is uninstalled. Before
+    uninstalling with false delete those: what was made for them would stay."""
 
 
 class ServiceAccount(Document):
