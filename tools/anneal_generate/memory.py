@@ -112,8 +112,8 @@ def tables() -> str:
 
 
 def _row(shape: Shape) -> tuple[str, ...]:
-    lora, full = shape.training("lora"), shape.training("full")
-    return (f"`{shape.name}`", f"{shape.parameters / 1e9:.2f} B", f"{lora:.1f}", _gpu(lora), f"{full:.1f}", _gpu(full),
+    lora, full, name = shape.training("lora"), shape.training("full"), shape.name.partition("/")[2]
+    return (f"`{name}`", f"{shape.parameters / 1e9:.2f} B", f"{lora:.1f}", _gpu(lora), f"{full:.1f}", _gpu(full),
             f"{shape.weights:.1f}", f"{shape.cache:.3f}")
 
 

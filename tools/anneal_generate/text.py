@@ -1,6 +1,7 @@
 """How generated files look."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,7 +46,30 @@ def markdown_file(title: str, *sections: str) -> str:
     return "\n\n".join([f"<!-- {HEADER} -->", f"# {title}", *sections]) + "\n"
 
 
+CODE = re.compile(r"`[^`]*`")
+
+
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A Markdown table; cells may hold `|`."""
+    """A Markdown table; cells may hold `|`, and `<`, which is no tag in them."""
     lines = [head, tuple("---" for _ in head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Markdown readers disagree about `\\|` in code; all of them know HTML."""
+    parts, start = [], 0
+    for code in CODE.finditer(text):
+        parts += [_prose(text[start : code.start()]), _code(code.group())]
+        start = code.end()
+    return "".join([*parts, _prose(text[start:])])
+
+
+def _prose(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _code(text: str) -> str:
+    if "|" not in text:
+        return text
+    # Every sign by its number: in an HTML tag Markdown would still see its own.
+    return f"<code>{''.join(sign if sign.isalnum() else f'&#{ord(sign)};' for sign in text[1:-1])}</code>"
