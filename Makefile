@@ -85,6 +85,19 @@ test-browser: ## The run report in real Chromium (installed where it is missing)
 test-e2e: ## Tests with real pods, on the cluster that `make demo` left up
 	@$(DEV) python -m pytest -q -m e2e tests/e2e
 
+.PHONY: bench-tax
+bench-tax: ## What Anneal adds to the same pods made by hand, on the cluster that `make demo` left up
+	@$(DEV) python -m benchmarks.tax
+
+.PHONY: bench-methods
+bench-methods: ## Prompting, retrieval or fine-tuning, on the model that `make demo` left served
+	@$(DEV) python -m benchmarks.methods
+
+.PHONY: bench-report
+bench-report: ## Put what was measured into benchmarks/results and the pages that show it
+	@$(DEV) python -m benchmarks.report
+	@$(DEV) python tools/generate.py
+
 .PHONY: clean
 clean: ## Remove build/ of this clone
 	@rm -rf build

@@ -86,7 +86,7 @@ def of_rig(rig: str) -> dict[str, list[Block]]:
 def clone(folder: Path) -> Path:
     """A folder that looks like a clone and may be written into."""
     for path in ROOT.iterdir():
-        if path.name not in ("build", ".git"):
+        if path.name != ".git":
             (folder / path.name).symlink_to(path)
     return folder
 

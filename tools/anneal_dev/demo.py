@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from anneal_dev import report
+from anneal_dev import report, walltimes
 from anneal_dev.environment import ROOT
 from anneal_dev.steps import Console, Step, StepError, run
 
@@ -221,7 +221,7 @@ def main() -> int:
             "Without root, use a cluster you have: make demo CLUSTER=existing REGISTRY=<registry>"
         )
     shutil.rmtree(OUT, ignore_errors=True)
-    started = time.monotonic()
+    started, began = time.monotonic(), walltimes.temperature()
     try:
         outcomes = run(steps(), Console(OUT / "logs", started))
     except KeyboardInterrupt:
@@ -232,6 +232,7 @@ def main() -> int:
         return 130
     if not all(outcome.ok for outcome in outcomes):
         return 1
+    walltimes.keep(OUT, "make demo", began, outcomes, time.monotonic() - started)
     print(report.render(_add_total(time.monotonic() - started)))
     return 0
 

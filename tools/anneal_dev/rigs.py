@@ -7,13 +7,14 @@ import os
 import shutil
 import signal
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
-from anneal_dev import demo
+from anneal_dev import demo, walltimes
 from anneal_dev.environment import ROOT, python_of
 from anneal_dev.steps import Console, Outcome, Step, StepError, run
 from anneal_localcluster import teardown
@@ -139,6 +140,7 @@ def main() -> int:
     os.chdir(ROOT)
     shutil.rmtree(OUT, ignore_errors=True)
     console = Console(OUT)
+    started, began = time.monotonic(), walltimes.temperature()
     was_up = demo.cluster_is_up()
     outcomes: list[Outcome] = []
     try:
@@ -151,6 +153,7 @@ def main() -> int:
         outcomes.append(Outcome("test", False, 0.0, "interrupted"))
     finally:
         outcomes.append(clean_up(Console(OUT), was_up))
+    walltimes.keep(OUT, "make test", began, outcomes, time.monotonic() - started)
     print(failures(outcomes) + "\n\n" + table(outcomes))
     total = [counts(outcome.name) for outcome in outcomes]
     failed = sum(c.failed for c in total) + sum(not o.ok and counts(o.name).failed == 0 for o in outcomes)

@@ -6,15 +6,27 @@
 
 from pathlib import Path
 
-from anneal_generate import memory
+from anneal_generate import figures, memory
 
 ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def files() -> dict[str, str]:
-    """Pages with parts that are made from code."""
-    page = "docs/explanation/memory.md"
-    return {page: replace((ROOT / page).read_text(), "memory", memory.tables())}
+    """Pages with parts that are made from code and from kept figures."""
+    parts = {
+        "docs/explanation/memory.md": {"memory": memory.tables()},
+        "docs/explanation/prompting-retrieval-fine-tuning.md": {"methods": figures.methods(RESULTS)},
+        "docs/benchmarks.md": {"tax": figures.tax(RESULTS), "walltimes": figures.walltimes(RESULTS)},
+    }
+    return {page: _page(page, contents) for page, contents in parts.items()}
+
+
+def _page(page: str, contents: dict[str, str]) -> str:
+    text = (ROOT / page).read_text()
+    for name, content in contents.items():
+        text = replace(text, name, content)
+    return text
 
 
 def replace(page: str, name: str, content: str) -> str:
