@@ -54,6 +54,7 @@ class World:
     resource: Object
     script: Script = good
     claims: set[str] = field(default_factory=lambda: {"models", "data"})
+    claim_objects: dict[str, Object] = field(default_factory=dict)
     warnings: list[Object] = field(default_factory=list)
     user_config_maps: dict[str, Object] = field(default_factory=dict)
     fine_tune_job: Object | None = None
@@ -98,7 +99,7 @@ class World:
         """One decision, not carried out."""
         asked = self.needs()
         found = Found(
-            claims={name: {} for name in asked.claims if name in self.claims},
+            claims={name: self.claim_objects.get(name, {}) for name in asked.claims if name in self.claims},
             config_maps={n: self.user_config_maps[n] for n in asked.config_maps if n in self.user_config_maps},
             events=tuple(e for e in self.warnings if e["involvedObject"]["name"] in asked.events_of),
             logs={(r.pod, r.container): self.logs[r.pod, r.container] for r in asked.logs
