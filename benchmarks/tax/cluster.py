@@ -21,7 +21,7 @@ async def pod_that(api: Api, namespace: str, selector: str, true: Callable[[Obje
         events = api.watch(path_of("Pod", namespace), version, labelSelector=selector, timeoutSeconds="120")
         async with aclosing(events) as changes:
             async for change in changes:
-                if change["type"] != "DELETED" and true(change["object"]):
+                if change["type"] in ("ADDED", "MODIFIED") and true(change["object"]):
                     return dict(change["object"])
 
 
@@ -49,11 +49,5 @@ async def first_step(api: Api, namespace: str, selector: str) -> float:
         async for line in log.content:
             stamp, _, text = line.decode().partition(" ")
             if (progress := parse_progress(text)) and progress.step >= 1:
-                return _seconds(stamp)
+                return datetime.fromisoformat(stamp).timestamp()
     raise RuntimeError(f"pod {pod['metadata']['name']} ended before its first step; see its log")
-
-
-def _seconds(stamp: str) -> float:
-    """Of a container runtime's time stamp, which has nanoseconds."""
-    head, _, fraction = stamp.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{head}+00:00").timestamp() + float(f"0.{fraction or 0}")

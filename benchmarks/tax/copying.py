@@ -9,8 +9,6 @@ Manifest = dict[str, Any]
 BY_THE_SERVER = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences",
                  "annotations", "finalizers", "selfLink")
 JOB_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid", "job-name", "batch.kubernetes.io/job-name")
-ENGINE_VARIABLES = ("VLLM", "OMP", "HF_", "TRANSFORMERS", "TORCH", "TRITON", "DO_NOT_TRACK")
-OURS = "anneal.dev/"
 LABEL = "bench.anneal.dev/side"
 
 
@@ -53,9 +51,3 @@ def raw_server(deployment: Manifest, argv: list[str], variables: dict[str, str],
     spec["selector"] = {"matchLabels": {LABEL: name}}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "labels": {LABEL: name}},
             "spec": spec}
-
-
-def engine_variables(environ: bytes) -> dict[str, str]:
-    """Of /proc/<pid>/environ, what was set for the engine."""
-    pairs = (entry.partition("=") for entry in environ.decode().split("\0") if entry)
-    return {key: value for key, _, value in pairs if key.startswith(ENGINE_VARIABLES)}

@@ -7,15 +7,17 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.tax.cluster import no_pods, pod_that, ready
-from benchmarks.tax.copying import LABEL, Manifest, engine_variables, raw_server
+from benchmarks.tax.copying import LABEL, Manifest, raw_server
 from tests.rig.api import Api, Object, condition
 
 NAME, HAND = "tax", "hand-serve"
 OURS = f"anneal.dev/kind=ModelDeployment,anneal.dev/name={NAME}"
 PORT = 8000
 WAIT = 600
+SCRIPT = (Path(__file__).parent / "engine_command.py").read_text()
 
 
 def modeldeployment(job: str) -> Manifest:
@@ -72,13 +74,19 @@ class Serving:
 
     async def _raw(self, pod: Object) -> Manifest:
         deployments = await self.api.list("Deployment", self.namespace, OURS)
-        argv = self._read(pod, "cmdline").decode().rstrip("\0").split("\0")
-        return raw_server(deployments[0], argv, engine_variables(self._read(pod, "environ")), HAND)
+        command = deployments[0]["spec"]["template"]["spec"]["containers"][0]["command"]
+        found = json.loads(self._run(pod, "python", "-c", SCRIPT, *arguments(command)).splitlines()[-1])
+        return raw_server(deployments[0], found["argv"], found["env"], HAND)
 
-    def _read(self, pod: Object, file: str) -> bytes:
+    def _run(self, pod: Object, *command: str) -> str:
         argv = ["kubectl", "exec", "--namespace", self.namespace, pod["metadata"]["name"], "--container", "server",
-                "--", "cat", f"/proc/1/{file}"]
-        return subprocess.run(argv, check=True, capture_output=True, env=dict(self.environment)).stdout
+                "--", *command]
+        return subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True, env=dict(self.environment)).stdout
+
+
+def arguments(command: list[str]) -> list[str]:
+    """What follows the module's name in `python -m anneal_server serve --spec FILE`."""
+    return command[command.index("anneal_server") + 1 :]
 
 
 def _is_ready(resource: Object) -> bool:

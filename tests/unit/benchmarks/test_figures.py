@@ -10,7 +10,7 @@ from anneal_dev import walltimes
 from anneal_dev.steps import Outcome
 from anneal_generate import figures
 from anneal_generate.sections import replace
-from benchmarks.report import keep
+from benchmarks.report import from_log, keep
 
 MACHINE = {"cpu": "Example 3000", "cpus": 2, "memory_gib": 15, "kernel": "6.1.0", "time": "2026-11-24T20:00:00+00:00",
            "commit": "abc1234"}
@@ -64,3 +64,23 @@ def test_a_part_of_a_page_is_replaced_and_the_rest_stays() -> None:
     assert replace(made, "x", "new") == made
     with pytest.raises(ValueError, match="no part 'y'"):
         replace(page, "y", "new")
+
+
+LOG = """\
+     0s  lint       All checks passed!
+  1805s  cleanup    nothing is left
+
+step        result    seconds  tests                       where
+lint        ok            2.1                              no cluster
+unit        ok           61.0  700 passed, 0 skipped       pure code and fakes
+
+1200 passed, 0 failed, 3 skipped
+"""
+
+
+def test_wall_times_are_read_from_what_make_test_printed() -> None:
+    found = from_log(LOG, "cold")
+    assert found["parts"] == [{"name": "lint", "seconds": 2.1}, {"name": "unit", "seconds": 61.0}]
+    assert found["seconds"] == 1805.0
+    with pytest.raises(ValueError, match="ended well"):
+        from_log(LOG.replace("0 failed", "2 failed"), "cold")
