@@ -93,6 +93,10 @@ bench-tax: ## What Anneal adds to the same pods made by hand, on the cluster tha
 bench-methods: ## Prompting, retrieval or fine-tuning, on the model that `make demo` left served
 	@$(DEV) python -m benchmarks.methods
 
+.PHONY: bench-controller
+bench-controller: ## N=1000 resources, in turn with a controller-runtime twin, against a real kube-apiserver
+	@$(DEV) python -m benchmarks.controller --count $(or $(N),1000)
+
 .PHONY: bench-report
 bench-report: ## Put what was measured into benchmarks/results and the pages that show it
 	@$(DEV) python -m benchmarks.report

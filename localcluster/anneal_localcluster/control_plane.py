@@ -15,6 +15,7 @@ import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from anneal_localcluster import bootstrap, build, components, processes
 from anneal_localcluster.components import Site
@@ -55,7 +56,7 @@ class ControlPlane:
     def url(self) -> str:
         return self.site.api_url
 
-    def __enter__(self) -> ControlPlane:
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:

@@ -1,7 +1,6 @@
 """A real API server with our CRDs, and the operator's runtime as a process of its own."""
 
 import asyncio
-import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,7 +14,8 @@ import pytest
 
 from anneal_localcluster.control_plane import ControlPlane
 from tests.rig.api import Api, Object
-from tests.rig.operator import ROOT, Operator
+from tests.rig.kinds import install_kinds
+from tests.rig.operator import Operator
 from tests.rig.proxy import FaultProxy
 
 LITTLE = Path(__file__).with_name("little_operator.py")
@@ -25,32 +25,13 @@ LITTLE = Path(__file__).with_name("little_operator.py")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A control plane that knows our kinds."""
     with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        asyncio.run(_install_kinds(plane.kubeconfig))
+        asyncio.run(_install(plane.kubeconfig))
         yield plane.kubeconfig
 
 
-async def _install_kinds(kubeconfig: Path) -> None:
+async def _install(kubeconfig: Path) -> None:
     async with Api(kubeconfig) as api:
-        for crd in our_crds():
-            await api.create(crd)
-            await api.until("CustomResourceDefinition", "", crd["metadata"]["name"], _established)
-
-
-def our_crds() -> list[Object]:
-    """The CRDs as generated now."""
-    text = subprocess.run([sys.executable, "-m", "anneal_api.crd"], cwd=ROOT / "operator", check=True,
-                          capture_output=True, text=True).stdout
-    crds: list[Object] = []
-    while text := text.strip():
-        crd, end = json.JSONDecoder().raw_decode(text)
-        crds += crd if isinstance(crd, list) else crd.get("items", [crd])
-        text = text[end:]
-    return crds
-
-
-def _established(crd: Object) -> bool:
-    conditions = crd.get("status", {}).get("conditions") or []
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+        await install_kinds(api)
 
 
 @pytest.fixture

@@ -1,0 +1,62 @@
+"""`python -m benchmarks.controller`: the operator at many resources, in turn with a twin in Go, A B A B."""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import machine
+from benchmarks.controller import race, report
+from benchmarks.controller.contenders import Anneal, Twin
+from benchmarks.controller.go_twin import ensure_twin
+
+OUT = Path(__file__).parents[2] / "build" / "bench"
+
+
+def main() -> int:
+    """Returns 1 when a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="resources (1000)")
+    parser.add_argument("--rounds", type=int, default=2, help="times that each contender goes (2)")
+    parser.add_argument("--quiet", type=float, default=30.0, help="seconds for which idle requests are counted (30)")
+    parser.add_argument("--folder", type=Path, help="keep the logs here")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-controller-") as temporary:
+        found = _rounds(arguments, arguments.folder or Path(temporary))
+    print(report.table(found["anneal"], found["twin"]))
+    _write(arguments.count, found)
+    return 0 if all(goal.met for goal in report.goals(found["anneal"], found["twin"])) else 1
+
+
+def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.Figures]]:
+    _say("building the twin")
+    ensure_twin()
+    contenders: dict[str, race.MakeContender] = {"anneal": Anneal, "twin": Twin}
+    found: dict[str, list[race.Figures]] = {name: [] for name in contenders}
+    for number in range(arguments.rounds):
+        for name, make in contenders.items():
+            _say(f"round {number + 1}: {name}")
+            place = folder / f"{name}-{number + 1}"
+            found[name].append(asyncio.run(race.run(make, arguments.count, arguments.quiet, place, _say)))
+    return found
+
+
+def _write(count: int, found: dict[str, list[race.Figures]]) -> None:
+    result = {
+        "command": f"make bench-controller N={count}", "machine": machine.describe(), "count": count, "rounds": found,
+        "rows": [vars(row) for row in report.rows(found["anneal"], found["twin"])],
+        "goals": [{**vars(goal), "met": goal.met} for goal in report.goals(found["anneal"], found["twin"])],
+    }
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / f"controller-{count}.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

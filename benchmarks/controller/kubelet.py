@@ -1,0 +1,39 @@
+"""The simulated node: pods of held stages run until they are let go, many pods move at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from tests.rig.api import Api, Object
+from tests.rig.player import Player
+
+AT_ONCE = 16
+
+
+class Kubelet(Player):
+    """A player for thousands of pods: it does not wait for one before it turns to the next."""
+
+    def __init__(self, api: Api, namespaces: tuple[str, ...]) -> None:
+        super().__init__(api, namespaces)
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._moving: set[asyncio.Task[None]] = set()
+
+    async def _quietly(self, act: Callable[[Object], Awaitable[None]], item: Object) -> None:
+        task = asyncio.create_task(self._move(act, item))
+        self._moving.add(task)
+        task.add_done_callback(self._moving.discard)
+
+    async def _move(self, act: Callable[[Object], Awaitable[None]], item: Object) -> None:
+        async with self._gate:
+            await super()._quietly(act, item)
+
+    async def release(self, namespace: str, stage: str) -> None:
+        """Let the held pods of a stage end."""
+        self.hold.discard(stage)
+        for pod in await self.api.list("Pod", namespace, f"anneal.dev/stage={stage}"):
+            await self._quietly(self.play_pod, pod)
+
+    async def _patch(self, pod: Object, status: Object) -> None:
+        # What is done about an older state of a pod must fail, or a pod that has ended would run again.
+        meta = pod["metadata"]
+        body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "status": status}
+        await self.api.patch("Pod", meta["namespace"], meta["name"], body, "status")

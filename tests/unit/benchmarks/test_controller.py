@@ -1,0 +1,73 @@
+"""How the controller benchmark counts, and when it says that a goal is missed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.controller import audit, report
+from benchmarks.controller.plane import USER
+
+
+def entry(verb: str, resource: str, name: str, second: float, user: str = USER, **more: Any) -> str:
+    time = f"2026-03-02T09:00:{second:09.6f}Z"
+    return json.dumps({
+        "user": {"username": user}, "verb": verb, "requestURI": "/x", "requestReceivedTimestamp": time,
+        "stageTimestamp": time, "objectRef": {"resource": resource, "name": name, **more},
+        "responseStatus": {"code": 201 if verb == "create" else 200}}) + "\n"
+
+
+def test_requests_are_read_as_far_as_they_are_written(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    first, second = entry("patch", "finetunejobs", "a", 1, subresource="status"), entry("get", "pods", "b", 2)
+    log.write_text(first + second[:20])
+    found, offset = audit.read(log)
+    assert [(r.verb, r.resource, r.name) for r in found] == [("patch", "finetunejobs/status", "a")]
+    log.write_text(first + second)
+    found, _ = audit.read(log, offset)
+    assert [(r.verb, r.resource) for r in found] == [("get", "pods")]
+
+
+def test_a_renewed_lease_is_no_write(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    log.write_text(entry("update", "leases", "l", 1) + entry("create", "events", "e", 1) + entry("watch", "jobs", "", 1))
+    assert [r.write for r in audit.read(log)[0]] == [False, True, False]
+
+
+def test_the_latency_is_from_the_resource_to_its_first_job(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    log.write_text(entry("create", "finetunejobs", "ftj-1", 1, user="load") + entry("create", "configmaps", "x", 1.1)
+                   + entry("create", "jobs", "ftj-1-0123abcd-prepare-0", 1.25)
+                   + entry("create", "jobs", "ftj-1-0123abcd-train-0", 9))
+    assert [round(s, 3) for s in audit.latencies(audit.read(log)[0], ["ftj-1"])] == [0.25]
+
+
+def test_percentiles_are_values_that_occurred() -> None:
+    values = [float(n) for n in range(100)]
+    assert (audit.percentile(values, 0.5), audit.percentile(values, 0.99), audit.percentile([3.0], 0.99)) == (50, 99, 3)
+
+
+def figures(**changes: Any) -> report.Figures:
+    return {
+        "count": 1000, "createToJob": {"p50": 0.1, "p99": 0.5}, "cost": {"peak_mb": 160, "rss_mb": 150},
+        "settled": {"requestsPerSecond": 1}, "restart": {"writesForSettled": 0, "firstJobSeconds": 5},
+        "poison": {"clean": {"p50": 0.1, "p99": 0.2}, "beside": {"p50": 0.1, "p99": 0.3}}, "convergeSeconds": 100,
+        "writesPerResource": 20, **changes}
+
+
+def missed(ours: report.Figures, twin: report.Figures) -> list[str]:
+    return [goal.name for goal in report.goals([ours], [twin]) if not goal.met]
+
+
+def test_goals_are_held_against_limits_and_against_the_twin() -> None:
+    assert missed(figures(), figures()) == []
+    assert missed(figures(convergeSeconds=160), figures()) == ["time to converge / the twin's"]
+    assert missed(figures(writesPerResource=21), figures()) == ["writes per resource / the twin's"]
+    assert missed(figures(restart={"writesForSettled": 1, "firstJobSeconds": 5}), figures()) == [
+        "restart: writes for settled"]
+    assert missed(figures(cost={"peak_mb": 171, "rss_mb": 1}), figures()) == ["memory at most (MB): 150 + 20 kB each"]
+
+
+def test_the_table_shows_the_spread_of_the_rounds() -> None:
+    text = report.table([figures(convergeSeconds=90), figures(convergeSeconds=110)], [figures()])
+    assert "| converge after release (s) | 100 (90 to 110) | 100 |" in text
+    assert "| event loop lag, p99 at most (s) | - | - |" in text
