@@ -32,6 +32,21 @@ def _spread(seconds: list[float]) -> str:
     return f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f}, {len(seconds)} times)"
 
 
+def controller(results: Path) -> str:
+    """Many resources at once, beside a twin."""
+    found = [entry for count in (1000, 10000) if (entry := load(results, f"controller-{count}"))]
+    return "\n\n".join(map(_race, found)) or NOTHING
+
+
+def _race(found: dict[str, Any]) -> str:
+    head = (f"{found['count']:,} FineTuneJobs", "Anneal", "twin in Go")
+    rows = [(row["name"], row["ours"], row["twin"]) for row in found["rows"]]
+    goals = [(goal["name"], f"{goal['limit']:.3g}", f"{goal['found']:.3g}", "met" if goal["met"] else "**missed**")
+             for goal in found["goals"]]
+    note = _note(found, f"Mean of {len(found['rounds']['anneal'])} rounds each, lowest to highest in brackets.")
+    return "\n\n".join([table(head, rows), table(("goal", "at most", "found", ""), goals), note])
+
+
 def methods(results: Path) -> str:
     """Prompting, retrieval, fine-tuning."""
     found = load(results, "methods")

@@ -17,7 +17,8 @@ def files() -> dict[str, str]:
     parts = {
         "docs/explanation/memory.md": {"memory": memory.tables()},
         "docs/explanation/prompting-retrieval-fine-tuning.md": {"methods": figures.methods(RESULTS)},
-        "docs/benchmarks.md": {"tax": figures.tax(RESULTS), "walltimes": figures.walltimes(RESULTS)},
+        "docs/benchmarks.md": {"tax": figures.tax(RESULTS), "controller": figures.controller(RESULTS),
+                               "walltimes": figures.walltimes(RESULTS)},
     }
     return {page: _page(page, contents) for page, contents in parts.items()}
 

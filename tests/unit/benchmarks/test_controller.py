@@ -29,7 +29,8 @@ def test_requests_are_read_as_far_as_they_are_written(tmp_path: Path) -> None:
 
 def test_a_renewed_lease_is_no_write(tmp_path: Path) -> None:
     log = tmp_path / "audit.log"
-    log.write_text(entry("update", "leases", "l", 1) + entry("create", "events", "e", 1) + entry("watch", "jobs", "", 1))
+    log.write_text("".join(entry(*words, 1) for words in (
+        ("update", "leases", "l"), ("create", "events", "e"), ("watch", "jobs", ""))))
     assert [r.write for r in audit.read(log)[0]] == [False, True, False]
 
 

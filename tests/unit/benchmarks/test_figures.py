@@ -24,7 +24,7 @@ def write(folder: Path, name: str, content: Any) -> None:
     (folder / name).write_text(json.dumps(content))
 
 
-@pytest.mark.parametrize("make", [figures.tax, figures.methods, figures.walltimes])
+@pytest.mark.parametrize("make", [figures.tax, figures.methods, figures.walltimes, figures.controller])
 def test_without_a_file_there_is_no_figure(make: Any, tmp_path: Path) -> None:
     assert make(tmp_path) == figures.NOTHING
 
@@ -34,6 +34,19 @@ def test_the_tax_has_median_spread_goal_and_machine(tmp_path: Path) -> None:
     text = figures.tax(tmp_path)
     assert "| 21.00 (20.00 to 24.00, 3 times) | 19.50 (19.00 to 20.00, 3 times) | +1.50 s | 1.5 s |" in text
     assert "`make bench-tax`, 2026-11-24, commit abc1234: 2 CPUs (Example 3000), 15 GiB, Linux 6.1.0." in text
+
+
+def test_the_controller_has_both_contenders_and_says_which_goal_is_missed(tmp_path: Path) -> None:
+    goals = [{"name": "p99", "limit": 1.0, "found": 0.25, "met": True}, {"name": "time", "limit": 1.5, "found": 2.0,
+                                                                        "met": False}]
+    write(tmp_path, "controller-1000.json", {
+        "command": "make bench-controller N=1000", "machine": MACHINE, "count": 1000, "rounds": {"anneal": [{}, {}]},
+        "rows": [{"name": "writes", "ours": "28", "twin": "27 (26 to 28)"}], "goals": goals})
+    text = figures.controller(tmp_path)
+    assert "| 1,000 FineTuneJobs | Anneal | twin in Go |" in text
+    assert "| writes | 28 | 27 (26 to 28) |" in text
+    assert "| time | 1.5 | 2 | **missed** |" in text
+    assert "Mean of 2 rounds each" in text
 
 
 def test_wall_times_of_a_run_that_ended_well_are_kept_and_shown(tmp_path: Path) -> None:
