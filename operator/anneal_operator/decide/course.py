@@ -9,6 +9,7 @@ from anneal_api.run import Stage
 from anneal_operator.decide import classify, objects
 from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.plan import Manifest
+from anneal_operator.decide.progress import interval
 from anneal_operator.decide.readiness import Outlook
 from anneal_operator.decide.sight import PATIENCE, Sight, young
 from anneal_operator.decide.stages import CONDITIONS, begun, get, put, settle
@@ -225,9 +226,10 @@ def _wait(view: View, status: FineTuneJobStatus, stage: Stage, seen: Sight) -> M
     if seen.job:
         status = begun(view, status, stage, seen.job)
     status = put(status, stage, state="Running", reason=seen.reason, message=text)
-    requeue = {"settling": SETTLE_SECONDS, "waiting": POLL_SECONDS}.get(seen.state, CHECK_SECONDS)
+    poll = interval(objects.parse_time(get(status, stage).start_time), view.now).total_seconds()
+    requeue = {"settling": SETTLE_SECONDS, "waiting": poll}.get(seen.state, CHECK_SECONDS)
     if stage is Stage.TRAIN or _pending(seen):
-        requeue = min(requeue, POLL_SECONDS)
+        requeue = min(requeue, poll)
     if seen.job and _pending(seen) and young(seen.pod or seen.job, view.now):
         requeue = min(requeue, PATIENCE.total_seconds())
     return Move(status, Outlook("working", seen.reason, text), _shared(view), _bounded(view, requeue))

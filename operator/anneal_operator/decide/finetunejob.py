@@ -87,7 +87,8 @@ def _logs(view: View) -> tuple[LogRequest, ...]:
     if seen.state == "failed" and not objects.ended(seen.pod):
         return (LogRequest(name, ENGINE, previous=True, tail_lines=LAST_LINES),)
     started = objects.container_status(seen.pod, MAIN).get("state") or {}
-    running = "running" in started and stage is Stage.TRAIN and progress.due(view.status.progress, view.now)
+    since = objects.parse_time(get(view.status, stage).start_time)
+    running = "running" in started and stage is Stage.TRAIN and progress.due(view.status.progress, since, view.now)
     final = seen.state == "succeeded" and stage is Stage.TRAIN
     if seen.state == "failed":
         return (LogRequest(name, MAIN, tail_lines=LAST_LINES), *_engine_log(seen.pod))

@@ -9,13 +9,20 @@ from anneal_operator.decide import objects
 
 EVERY = timedelta(seconds=10)
 """Each reading is a status patch that every watcher receives."""
+SELDOM = timedelta(seconds=60)
 MILESTONES = (25, 50, 75)
 
 
-def due(progress: ProgressStatus | None, now: datetime) -> bool:
-    """Is it time to read again?"""
+def interval(since: datetime | None, now: datetime) -> timedelta:
+    """How often to look at what has been under way since then. What lasts for an hour need not be looked at six times
+    a minute: a thousand runs that train or wait for a GPU would be a hundred reads and writes a second."""
+    return min(max(EVERY, (now - since) / 30), SELDOM) if since else EVERY
+
+
+def due(progress: ProgressStatus | None, since: datetime | None, now: datetime) -> bool:
+    """Is it time to read again, in a stage that began then?"""
     last = objects.parse_time(progress.time) if progress else None
-    return last is None or now - last >= EVERY
+    return last is None or now - last >= interval(since, now)
 
 
 def read(old: ProgressStatus | None, found: Progress, now: datetime) -> ProgressStatus:

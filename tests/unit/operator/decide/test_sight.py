@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from anneal_api.conditions import timestamp
 from anneal_api.finetunejob import ProgressStatus
 from anneal_api.run import parse_progress
 from anneal_operator.decide import progress
@@ -184,6 +185,20 @@ def test_what_keeps_a_young_pod_from_starting_is_told_at_once() -> None:
         "phase": "Pending", "conditions": [make_condition("PodScheduled", "False", "Unschedulable", text)]}
     world.step()
     assert text in world.condition("Ready")["message"]
+
+
+def test_what_lasts_is_looked_at_more_seldom() -> None:
+    """An hour of training is read once a minute; an hour in a queue costs a search for Events once a minute."""
+    world = at_stage("train")
+    assert world.step().requeue_after == 10.0
+    world.now += timedelta(minutes=15)
+    assert world.step().requeue_after == pytest.approx(30.0, abs=1)
+    world.now += timedelta(hours=5)
+    assert world.step().requeue_after == 60.0
+    since = world.now - timedelta(minutes=15)
+    read = ProgressStatus(time=timestamp(world.now - timedelta(seconds=20)))
+    assert progress.due(read, world.now - timedelta(minutes=5), world.now)
+    assert not progress.due(read, since, world.now)
 
 
 def test_claims_are_asked_for_before_a_stage_and_not_after() -> None:
