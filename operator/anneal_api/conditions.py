@@ -61,6 +61,7 @@ class Reason(StrEnum):
     CONTAINER_NOT_STARTED = "ContainerNotStarted"
     NODE_LOST = "NodeLost"
     PERMISSION_DENIED = "PermissionDenied"
+    FIELD_TAKEN = "FieldTaken"
     FINE_TUNE_JOB_NOT_FOUND = "FineTuneJobNotFound"
     FINE_TUNE_JOB_NOT_PUBLISHED = "FineTuneJobNotPublished"
     INSUFFICIENT_SURGE_CAPACITY = "InsufficientSurgeCapacity"
@@ -145,6 +146,9 @@ REASONS: dict[Reason, ReasonInfo] = {
             "node.kubernetes.io/out-of-service=:NoExecute. The run goes on by itself."),
     Reason.PERMISSION_DENIED: ReasonInfo("The operator is not allowed to do what the resource needs.",
                                          fix="Restore the operator's Role or ClusterRole from the chart."),
+    Reason.FIELD_TAKEN: ReasonInfo(
+        "Another manager has set a field of a child that the operator sets too; it is not taken away by force.",
+        fix="Change it in the spec of this resource, and let the manager that the message names give the field up."),
     Reason.FINE_TUNE_JOB_NOT_FOUND: ReasonInfo("The FineTuneJob that spec.model names does not exist yet.",
                                                fix="Create it in the same namespace, or correct the name."),
     Reason.FINE_TUNE_JOB_NOT_PUBLISHED: ReasonInfo("The FineTuneJob that spec.model names has no artifact yet.",

@@ -33,6 +33,7 @@ SIGNS: dict[Reason, str] = {
     Reason.CONTAINER_NOT_STARTED: "stage train, container trainer: failed to generate container spec",
     Reason.NODE_LOST: "should have ended by 2026-03-02T09:00:00Z, and node gpu-7 does not say that it has",
     Reason.PERMISSION_DENIED: 'User "anneal" cannot create resource "jobs"',
+    Reason.FIELD_TAKEN: 'conflict with "kubectl-scale" using apps/v1: .spec.replicas',
     Reason.FINE_TUNE_JOB_NOT_FOUND: "FineTuneJob 'support' does not exist in namespace team",
     Reason.FINE_TUNE_JOB_NOT_PUBLISHED: "FineTuneJob 'support' has not published yet; it says",
     Reason.INSUFFICIENT_SURGE_CAPACITY: "0/1 nodes are available: 1 Insufficient nvidia.com/gpu; revision",

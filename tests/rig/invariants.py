@@ -82,8 +82,20 @@ class Invariants:
             and new.get("observedGeneration") == old.get("observedGeneration")
         ):
             self._violated("I6", write, f"leaves {old.get('phase')} for {new.get('phase')} at the same generation")
+        self._limits(write, new)
         unknown = {c["reason"] for c in new.get("conditions", [])} - REASONS
         if unknown or not new.get("conditions"):
             self._violated("I9", write, f"has no condition, or reasons outside the enum: {unknown}")
         if len(json.dumps(new)) > STATUS_LIMIT_BYTES:
             self._violated("F43", write, "makes the status larger than 32 KiB")
+
+    def _limits(self, write: Write, status: Object) -> None:
+        retry = write.answer.get("spec", {}).get("retry")
+        if retry is None:
+            return
+        stages = status.get("stages", [])
+        failures, lost = [s["failures"] for s in stages], sum(s["disruptions"] for s in stages)
+        if (most := max(failures, default=0)) > retry["failures"]:
+            self._violated("I8", write, f"counts {most} failures of one stage; {retry['failures']} are allowed")
+        if lost > retry["disruptions"] and status.get("phase") != "Failed":
+            self._violated("I8", write, f"goes on after {lost} disruptions; {retry['disruptions']} are allowed")

@@ -22,6 +22,7 @@ from tests.rig.invariants import Invariants
 from tests.rig.operator import Operator
 from tests.rig.player import Player
 from tests.rig.proxy import FaultProxy, Write, refusal
+from tests.rig.witness import Witness
 
 CHILD_KINDS = ("Job", "PersistentVolumeClaim", "ConfigMap", "Deployment", "Service")
 MASKS = (
@@ -63,7 +64,10 @@ class World:
         self.proxy = FaultProxy(self.api)
         self.player = Player(self.api, (namespace,), nodes=0)
         self.invariants = Invariants(secrets)
+        self.witness = Witness(self.api, namespace)
         self.folder = folder
+        self.may_end = False
+        """The fault ends the operator's process, which says why with a traceback before its parent starts another."""
         self._direct = kubeconfig
         self._stack = contextlib.AsyncExitStack()
 
@@ -101,30 +105,9 @@ class World:
 
     async def _check(self, write: Write) -> None:
         if write.method == "POST" and write.resource == "jobs" and write.status == 201:
-            await self._forget_ended_jobs()
+            await self.witness.forget_ended_jobs(self.invariants)
         await self.invariants.check(write)
-        await self._check_writer(write)
-
-    async def holder(self) -> str:
-        """Who holds the Lease."""
-        lease = await self.api.get("Lease", self.namespace, "anneal-operator")
-        return str(lease["spec"]["holderIdentity"])
-
-    async def _check_writer(self, write: Write) -> None:
-        """F10: whoever writes holds the Lease."""
-        if (holder := await self.holder()) != write.writer:
-            self.invariants.violations.append(f"F10: {write} by {write.writer}, but the Lease is held by {holder!r}")
-
-    async def _forget_ended_jobs(self) -> None:
-        """A Job that has finished or is gone no longer counts as live, once its pod does not run any more."""
-        jobs = {job["metadata"]["name"]: job for job in await self.api.list("Job", self.namespace)}
-        pods = await self.api.list("Pod", self.namespace, "anneal.dev/stage")
-        running = {pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") for pod in pods
-                   if pod["status"].get("phase") == "Running"}
-        for (uid, stage), names in list(self.invariants.live.items()):
-            for name in list(names):
-                if _job_ended(jobs.get(name)) and name not in running:
-                    self.invariants.job_ended(uid, stage, name)
+        self.invariants.violations += [text async for text in self.witness.objections(write)]
 
     def number_of(self, write: Write) -> int:
         """Counts writes of this kind: 1 for the first status patch, 1 for the first Job."""
@@ -212,12 +195,6 @@ class World:
         """Wait until the objects that the selector finds now are gone or on their way: writes may follow a status."""
         for obj in await self.api.list(kind, self.namespace, selector):
             await self.api.until(kind, self.namespace, obj["metadata"]["name"], _ending)
-
-
-def _job_ended(job: Object | None) -> bool:
-    ended = ("Complete", "Failed")
-    conditions = (job or {}).get("status", {}).get("conditions", [])
-    return job is None or any(c["type"] in ended and c["status"] == "True" for c in conditions)
 
 
 def _ending(obj: Object) -> bool:

@@ -21,11 +21,12 @@ K = TypeVar("K", bound=Hashable)
 
 
 class Retry(Exception):
-    """The work on a key failed; it comes back after its backoff, and not before `after` seconds."""
+    """The work on a key failed; it comes back after its backoff, at most `longest` seconds and at least `after`."""
 
-    def __init__(self, after: float = 0.0) -> None:
-        super().__init__(after)
+    def __init__(self, after: float = 0.0, longest: float = LAST_BACKOFF) -> None:
+        super().__init__(after, longest)
         self.after = after
+        self.longest = longest
 
 
 class WorkQueue(Generic[K]):
@@ -120,16 +121,16 @@ class WorkQueue(Generic[K]):
         try:
             delay = await handle(key)
         except Retry as retry:
-            self.add_after(key, max(retry.after, self._backoff(key)))
+            self.add_after(key, max(retry.after, self._backoff(key, retry.longest)))
             return
         self._failures.pop(key, None)
         if delay is not None:
             self.add_after(key, delay)
 
-    def _backoff(self, key: K) -> float:
+    def _backoff(self, key: K, longest: float) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         # The exponent is bounded, or the power overflows for a key that has failed for weeks.
-        delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 30), LAST_BACKOFF)
+        delay = min(FIRST_BACKOFF * 2.0 ** min(failures - 1, 30), longest)
         return delay * (1 + JITTER * self._jitter())
 
     def _cancel_timer(self, key: K) -> None:

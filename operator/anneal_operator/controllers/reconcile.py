@@ -9,7 +9,7 @@ from typing import Protocol
 
 from anneal_operator.controllers import logs
 from anneal_operator.controllers.metrics import Metrics
-from anneal_operator.controllers.queue import Retry
+from anneal_operator.controllers.queue import LAST_BACKOFF, Retry
 from anneal_operator.controllers.store import Key, Store
 from anneal_operator.decide.facts import Children, Facts, Needs, Object, WriteError
 from anneal_operator.decide.plan import Plan
@@ -18,6 +18,10 @@ from anneal_operator.kube.errors import Conflict, KubeError, LeaseLost, NotFound
 from anneal_operator.kube.execute import Executor
 from anneal_operator.kube.kinds import BY_NAME, FINETUNEJOB, meta
 from anneal_operator.kube.observe import observe
+
+OUTAGE_BACKOFF = 15.0
+"""Longest pause after a failure that is the API server's: events that come meanwhile are tries too, and an outage of a
+minute must not be followed by five of silence."""
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +85,8 @@ class Reconciler:
         except KubeError as error:
             self._failed(key, error)
             log.warning("the pass will be tried again: %s", error)
-            raise Retry(error.retry_after or 0.0) from error
+            longest = OUTAGE_BACKOFF if error.server_down else LAST_BACKOFF
+            raise Retry(error.retry_after or 0.0, longest) from error
         except Retry:
             self._metrics.failures.labels(key.kind, "Refused").inc()
             raise

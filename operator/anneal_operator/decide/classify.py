@@ -242,4 +242,6 @@ def refused(errors: Iterable[WriteError], written: set[tuple[str, str]]) -> Verd
         return Verdict.of(Reason.NAME_TAKEN, text)
     if error.reason == "Forbidden" and re.search(r'User "[^"]*" cannot|cannot \w+ resource', error.message):
         return Verdict.of(Reason.PERMISSION_DENIED, text)
+    if error.reason == "Conflict" and "conflict with" in error.message:
+        return Verdict.of(Reason.FIELD_TAKEN, text)
     return from_text(error.message, f"{error.kind} {error.name}") or Verdict.of(Reason.POD_REJECTED, text)

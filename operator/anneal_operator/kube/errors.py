@@ -19,6 +19,10 @@ MAX_TEXT = 1000
 """Longest text of the server's that is kept: what it quotes may be long, and messages end in logs and conditions."""
 
 
+SERVER_DOWN = frozenset({0, 401, 429, 503, 504})
+"""No answer, or one that would be the same for any other object."""
+
+
 class KubeError(Exception):
     """The API server did not do what was asked."""
 
@@ -32,6 +36,11 @@ class KubeError(Exception):
     def message(self) -> str:
         """What the server said."""
         return str(self)
+
+    @property
+    def server_down(self) -> bool:
+        """Is it the API server that has trouble, and not this object?"""
+        return self.status in SERVER_DOWN
 
 
 class NotFound(KubeError):

@@ -9,8 +9,6 @@ from anneal_operator.kube.client import KubeClient
 from anneal_operator.kube.errors import KubeError, NotFound
 from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, EVENT, FINETUNEJOB, Kind, meta
 
-_API_SERVER_DOWN = frozenset({0, 401, 429, 503, 504})
-
 log = logging.getLogger(__name__)
 
 
@@ -64,7 +62,7 @@ async def _log(client: KubeClient, namespace: str, request: LogRequest) -> str |
     try:
         return await client.pod_log(namespace, request)
     except KubeError as error:
-        if error.status in _API_SERVER_DOWN:
+        if error.server_down:
             raise
         # The pod is gone, its container has not started, or its node does not answer: there is no log to read,
         # and that must not keep the resource from being reconciled.

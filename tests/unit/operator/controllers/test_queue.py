@@ -132,6 +132,20 @@ def test_a_server_that_asks_for_a_pause_gets_it() -> None:
     assert run(scene()) == [0.0, 42.0]
 
 
+def test_tries_during_an_outage_do_not_make_the_pause_after_it_long() -> None:
+    async def scene() -> list[float]:
+        diary = Diary({"a": [Retry(longest=15.0) for _ in range(20)]})
+        queue = await start(diary.handle)
+        for _ in range(10):
+            queue.add("a")
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(100)
+        await queue.stop(1)
+        return diary.times("a")
+
+    assert max(b - a for a, b in pairwise(run(scene()))) == pytest.approx(15.0)
+
+
 def test_a_key_that_always_fails_does_not_delay_the_others() -> None:
     async def scene() -> list[float]:
         diary = Diary({"bad": [Retry() for _ in range(1000)]})

@@ -11,7 +11,7 @@ from anneal_operator.controllers.health import WatchHealth
 from anneal_operator.controllers.intake import Intake
 from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.queue import Retry, WorkQueue
-from anneal_operator.controllers.reconcile import Brain, Reconciler
+from anneal_operator.controllers.reconcile import OUTAGE_BACKOFF, Brain, Reconciler
 from anneal_operator.controllers.store import Key, Store
 from anneal_operator.decide.facts import Children, Facts, LogRequest, Needs, Object
 from anneal_operator.decide.plan import Event, Plan
@@ -194,7 +194,7 @@ async def test_an_outage_changes_nothing_and_obeys_the_server(scene: Scene) -> N
     scene.kube.fail("patch", FINETUNEJOB, errors.Unavailable("slow down", status=429, retry_after=17.0))
     with pytest.raises(Retry) as caught:
         await scene.reconciler.handle(KEY)
-    assert caught.value.after == 17.0
+    assert (caught.value.after, caught.value.longest) == (17.0, OUTAGE_BACKOFF)
     assert "status" not in scene.kube.objects(FINETUNEJOB)[0]
     assert scene.kube.objects(EVENT) == []
 

@@ -237,6 +237,7 @@ SCENARIOS: dict[Reason, Scenario] = {
     Reason.PREEMPTED: running(disrupt),
     Reason.EVICTED: running(evict),
     Reason.UNSUPPORTED_SPEC: one_pass(World(make_finetunejob(newField=1))),
+    Reason.FIELD_TAKEN: refused("Conflict", 'conflict with "kubectl-scale" using apps/v1: .spec.replicas'),
     Reason.NAME_TAKEN: refused("NameTaken", "Job support exists and was not made for this resource"),
     Reason.BAD_CONFIG: ending(10, "targetModules: no module is called nope"),
     Reason.BAD_DATA: ending(11, "rows.jsonl:17 is no JSON", stage="prepare"),

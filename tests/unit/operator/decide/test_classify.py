@@ -297,6 +297,8 @@ REFUSED = {
     "pod security": ("Forbidden", "violates PodSecurity", Reason.POD_REJECTED, False),
     "rights": ("Forbidden", 'jobs is forbidden: User "u" cannot create resource "jobs"',
                Reason.PERMISSION_DENIED, False),
+    "a field of another's": ("Conflict", 'Apply failed with 1 conflict: conflict with "hpa" using v1: .spec.replicas',
+                             Reason.FIELD_TAKEN, False),
     "a foreign object": ("NameTaken", "Service support exists", Reason.NAME_TAKEN, True),
     "content": ("Invalid", "spec.x: Invalid value", Reason.POD_REJECTED, False),
 }
