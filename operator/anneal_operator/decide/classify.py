@@ -227,7 +227,7 @@ def said(message: str) -> str:
     """What our program says in its termination message."""
     try:
         found = json.loads(message)
-    except ValueError:
+    except (ValueError, RecursionError):
         return redact_text(message.strip())[:MAX_LOG_CHARS]
     return str(found.get("message", "")) if isinstance(found, dict) else ""
 
