@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from anneal_generate import argocd, chart, cli, crds, kustomize, reference, sections, writes
+from anneal_generate import argocd, chart, cli, crds, dashboards, kustomize, reference, sections, writes
 from anneal_localcluster.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,6 +15,7 @@ OWNED = (
     "manifests/rbac",
     "manifests/operator",
     "charts/anneal/templates/crds",
+    "charts/anneal/dashboards",
     "docs/reference",
     "tests/golden/chart",
 )
@@ -22,8 +23,8 @@ OWNED = (
 
 def writers() -> tuple[Callable[[], dict[str, str]], ...]:
     """In order: the kustomize folders are rendered from the chart, so its files must be there before."""
-    return (crds.files, chart.files, reference.files, cli.files, sections.files, lambda: argocd.files(ROOT),
-            lambda: kustomize.files(ROOT), lambda: writes.files(ROOT))
+    return (crds.files, chart.files, dashboards.files, reference.files, cli.files, sections.files,
+            lambda: argocd.files(ROOT), lambda: kustomize.files(ROOT), lambda: writes.files(ROOT))
 
 
 def write() -> None:

@@ -34,6 +34,8 @@ TERMINATION_LOG = "/dev/termination-log"
 MAX_TERMINATION_BYTES = 3072
 ENGINE_URL = "http://127.0.0.1:8000"
 """Where the engine sidecar of the evaluate pod answers."""
+METRICS_PORT = 9400
+"""Where the train pod shows its metrics, as the port `metrics`."""
 BASE_MODEL = "base"
 TUNED_MODEL = "tuned"
 

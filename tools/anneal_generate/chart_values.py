@@ -136,15 +136,43 @@ class PodMonitor(Document):
     """Time between two scrapes."""
     labels: MoreLabels = {}
     """Labels by which a Prometheus selects it."""
+    train_pods: bool = True
+    """Make one for train pods, too, in all namespaces that are served."""
+
+
+class Rules(Document):
+    """Alerts, for the Prometheus operator."""
+
+    enabled: bool = False
+    """Make a PrometheusRule; needs the CRD monitoring.coreos.com/v1 and the metrics of podMonitor."""
+    labels: MoreLabels = {}
+    """Labels by which a Prometheus selects it."""
+    runbooks: str = Field(default="docs/runbooks/", max_length=512)
+    """Where the runbooks are; stands before <alert>.md in each alert's runbook_url."""
+
+
+class Dashboards(Document):
+    """Two dashboards, for a Grafana that reads ConfigMaps."""
+
+    enabled: bool = False
+    """Make the ConfigMaps."""
+    labels: MoreLabels = {"grafana_dashboard": "1"}
+    """Labels by which Grafana's sidecar finds them."""
+    annotations: Labels = {}
+    """Annotations, for example the folder: {grafana_folder: Anneal}."""
 
 
 class Metrics(Document):
-    """Prometheus metrics of the operator at :8080/metrics."""
+    """Prometheus metrics of the operator at :8080/metrics, and of train pods."""
 
     service: bool = True
     """Make a Service in front of them."""
     pod_monitor: PodMonitor = PodMonitor()
     """For the Prometheus operator."""
+    rules: Rules = Rules()
+    """Alerts, for the Prometheus operator."""
+    dashboards: Dashboards = Dashboards()
+    """Two dashboards, for a Grafana that reads ConfigMaps."""
 
 
 class ChartValues(Document):

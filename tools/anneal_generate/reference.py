@@ -9,12 +9,14 @@ from pydantic import BaseModel
 from anneal_api import API_VERSION
 from anneal_api.conditions import REASONS, Reason
 from anneal_api.crd import KINDS, Kind, schema
+from anneal_api.run import METRICS_PORT
 from anneal_api.signs import SIGNS
 from anneal_generate.chart_values import ChartValues
 from anneal_generate.text import markdown_file, table
 from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.queue import WorkQueue
 from anneal_operator.controllers.store import Store
+from anneal_trainer.exporter import Exporter
 
 BOUNDS = (
     ("minimum", "maximum", ""),
@@ -41,7 +43,15 @@ def files() -> dict[str, str]:
         *(section for reason in REASONS for section in _reason(reason)),
     )
     values = markdown_file("Chart values", "Every value of `charts/anneal`. Unknown keys are refused.", _values())
-    metrics = markdown_file("Metrics", "What the operator shows at `:8080/metrics`.", _metrics())
+    metrics = markdown_file(
+        "Metrics",
+        "## Operator",
+        "At `:8080/metrics`.",
+        _metrics(),
+        "## Train pods",
+        f"At `:{METRICS_PORT}/metrics`, port `metrics`.",
+        _families(Exporter().registry, []),
+    )
     pages = {"crds": crds, "reasons": reasons, "values": values, "metrics": metrics}
     return {f"docs/reference/{name}.md": page for name, page in pages.items()}
 

@@ -18,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from anneal_api.run import Progress
 from anneal_trainer import checkpoint
 from anneal_trainer.errors import LossNotFinite
+from anneal_trainer.exporter import Exporter
 from anneal_trainer.files import read_lines, write_lines
 from anneal_trainer.log import now
 
@@ -25,10 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class Metrics(TrainerCallback):  # type: ignore[misc]
-    """metrics.jsonl on the workspace, progress lines on stdout."""
+    """metrics.jsonl on the workspace, progress lines on stdout, gauges for Prometheus."""
 
-    def __init__(self, path: Path, stream: IO[str], resumed_from: int) -> None:
-        self.path, self.stream = path, stream
+    def __init__(self, path: Path, stream: IO[str], exporter: Exporter, resumed_from: int) -> None:
+        self.path, self.stream, self.exporter = path, stream, exporter
         self.seconds = 0.0
         self._begin_step = resumed_from
         if path.exists():
@@ -62,6 +63,7 @@ class Metrics(TrainerCallback):  # type: ignore[misc]
         with self.path.open("a", encoding="utf-8") as file:
             json.dump(progress.to_wire() | ({"gradNorm": logs["grad_norm"]} if "grad_norm" in logs else {}), file)
             file.write("\n")
+        self.exporter.show(progress)
         self.stream.write(progress.line() + "\n")
         self.stream.flush()
 

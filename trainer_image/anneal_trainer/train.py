@@ -19,13 +19,14 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainingArguments, set_seed
 
 from anneal_api.finetunejob import Lora
-from anneal_api.run import RunSpec, TrainSummary
+from anneal_api.run import METRICS_PORT, RunSpec, TrainSummary
 from anneal_trainer import candidate, checkpoint, environment, token_rows
 from anneal_trainer.base_model import ALL_LINEAR
 from anneal_trainer.batches import PadToLongest, TokenRows
 from anneal_trainer.callbacks import GuardedTrainer, Metrics, SealCheckpoints, StopOnRequest
 from anneal_trainer.device import Precision, choose_precision, use_allowed_cpus
 from anneal_trainer.errors import CudaOutOfMemory, ModelMismatch, Preempted
+from anneal_trainer.exporter import Exporter
 from anneal_trainer.files import read_lines
 from anneal_trainer.places import Places
 from anneal_trainer.results import prepared
@@ -114,7 +115,9 @@ def _fit(
     """Run the loop from the start or from a checkpoint."""
     rows, validation = TokenRows(token_rows.load(places, "train")), TokenRows(token_rows.load(places, "validation"))
     resumed_from = int(resume.name.rpartition("-")[2]) if resume else 0
-    metrics, stop = Metrics(places.metrics, sys.stdout, resumed_from), StopOnRequest()
+    exporter = Exporter()
+    exporter.serve(METRICS_PORT)
+    metrics, stop = Metrics(places.metrics, sys.stdout, exporter, resumed_from), StopOnRequest()
     trainer = GuardedTrainer(
         model=model,
         args=_arguments(run, precision, checkpoints, has_validation=len(validation) > 0),

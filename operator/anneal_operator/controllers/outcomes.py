@@ -8,7 +8,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from anneal_api.conditions import ConditionType
+from anneal_api.conditions import REASONS, ConditionType
+from anneal_api.finetunejob import KIND as KIND_OF_RUN
+from anneal_api.modeldeployment import KIND as KIND_OF_SERVER
 
 Status = Mapping[str, Any]
 
@@ -26,6 +28,10 @@ class Outcomes:
                                 registry=registry)
         self.failures = Counter("anneal_failures", "Resources that failed for good, by the reason.",
                                 ["kind", "reason"], registry=registry)
+        # A series that begins with its first failure shows no increase; one that was there before does.
+        for kind in (KIND_OF_RUN, KIND_OF_SERVER):
+            for reason in REASONS:
+                self.failures.labels(kind, reason)
         self.first_step = Histogram(
             "anneal_first_step_seconds", "From the creation of a FineTuneJob to its first step.",
             buckets=FIRST_BUCKETS, registry=registry)

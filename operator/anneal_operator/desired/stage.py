@@ -6,7 +6,7 @@ from typing import Any
 
 from anneal_api.finetunejob import FineTuneJobSpec
 from anneal_api.pod import Resources
-from anneal_api.run import BASE_MODEL, RUN_FILE, TEMPLATE_DIR, TOKEN_FILE, TUNED_MODEL, WORKSPACE, Stage
+from anneal_api.run import BASE_MODEL, METRICS_PORT, RUN_FILE, TEMPLATE_DIR, TOKEN_FILE, TUNED_MODEL, WORKSPACE, Stage
 from anneal_api.serve import SERVE_FILE, ServeModel, ServeSpec
 from anneal_api.uri import parse_claim
 from anneal_operator.desired import pod
@@ -117,6 +117,8 @@ def job(owner: Owner, spec: FineTuneJobSpec, run: str, stage: Stage, attempt: in
     engine = [_engine(owner, spec, attempt, mounts, settings)] if stage is Stage.EVALUATE else []
     command = ["python", "-m", "anneal_trainer", str(stage), "--run", RUN_FILE]
     main = pod.container(MAIN, settings.trainer_image, command, resources_of(spec, stage), mounts, settings)
+    if stage is Stage.TRAIN:
+        main["ports"] = [{"name": "metrics", "containerPort": METRICS_PORT}]
     pod_spec = pod.spec(
         [main], [*mounts, *_serve_mounts(owner, stage, attempt)], settings, spec.scheduling, init=engine,
         grace_seconds=GRACE_SECONDS.get(stage, 30), select_node=stage in (Stage.TRAIN, Stage.EVALUATE))

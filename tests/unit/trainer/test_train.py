@@ -2,6 +2,7 @@
 
 import json
 import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="needs the torch stack: run by `make test-trainer`")
 
 from anneal_api.artifact import Manifest, digest_of, model_digest, verify_files
-from anneal_api.run import ExitCode, Stage
+from anneal_api.run import METRICS_PORT, ExitCode, Stage, parse_progress
 from tests.unit.trainer.tiny import CHATML, World, make_world, write_lines
 
 pytestmark = pytest.mark.torch
@@ -269,3 +270,17 @@ def test_the_report_tells_what_the_stages_left_on_the_workspace(adapter: World) 
     assert "Where the time went" in page
     assert "CPU (" in page
     assert "<polyline" in (adapter.artifact / "loss.svg").read_text()
+
+
+def test_a_training_process_shows_its_progress_to_prometheus(world: Callable[..., World]) -> None:
+    made = world(training={"epochs": 60, "batchSize": 4, "loggingSteps": 1, "precision": "fp32"}, evaluation={})
+    assert made.run(Stage.PREPARE).code == ExitCode.OK
+    process = made.start(Stage.TRAIN)
+    assert process.stdout is not None
+    seen = next(found for line in process.stdout if (found := parse_progress(line)) and found.step >= 2)
+    with urllib.request.urlopen(f"http://127.0.0.1:{METRICS_PORT}/metrics", timeout=10) as answer:
+        shown = dict(line.split() for line in answer.read().decode().splitlines() if not line.startswith("#"))
+    process.kill()
+    process.communicate()
+    assert float(shown["anneal_train_step"]) >= seen.step
+    assert float(shown["anneal_train_loss"]) > 0
