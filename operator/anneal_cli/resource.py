@@ -105,9 +105,15 @@ class Resource:
 
     def seconds_to(self, event: str) -> float | None:
         """Seconds from the start of the timeline to an event of it; None when it has not happened."""
-        moments = [(entry.event, moment) for entry in self.status.timeline if (moment := parse_time(entry.time))]
-        found = next((moment for name, moment in moments if name == event), None)
-        return (found - moments[0][1]).total_seconds() if found else None
+        return dict(self.moments).get(event)
+
+    @property
+    def moments(self) -> list[tuple[str, float]]:
+        """The events of the timeline with their seconds since its start."""
+        known = [(entry.event, moment) for entry in self.status.timeline if (moment := parse_time(entry.time))]
+        # Pods and operator have clocks of their own: what is noted later is not always dated later.
+        known.sort(key=lambda entry: entry[1])
+        return [(event, (moment - known[0][1]).total_seconds()) for event, moment in known]
 
     @property
     def final(self) -> bool:

@@ -41,4 +41,5 @@ def _as_json(resource: Resource, events: list[Event]) -> dict[str, Any]:
     return {"kind": resource.kind.kind, "name": resource.name, "state": resource.state.value,
             "reason": condition.reason if condition else "", "message": message,
             "meaning": info.meaning if info else "", "fix": fix, "final": resource.failed,
+            "timeline": [{"event": event, "seconds": seconds} for event, seconds in resource.moments],
             "warnings": [f"{e.object}: {e.reason}: {e.message}" for e in events if e.warning]}

@@ -11,6 +11,7 @@ from anneal_cli.history import Event
 from anneal_cli.kinds import FINE_TUNE_JOB
 from anneal_cli.resource import Resource, State, message_and_fix, reason_info
 from anneal_cli.views.lines import short
+from anneal_cli.views.timeline import timeline
 
 SHOWN_EVENTS = 5
 STATES = {
@@ -27,7 +28,8 @@ STATES = {
 def explanation(resource: Resource, events: Sequence[Event]) -> RenderableType:
     """The whole answer."""
     return Group(Text.assemble((resource.ref, "bold"), f" {STATES[resource.state]}."), *_reason(resource.trouble),
-                 *_warnings(resource.trouble, events), *_next(resource))
+                 *_warnings(resource.trouble, events), *timeline(resource),
+                 *_next(resource))
 
 
 def _reason(condition: Condition | None) -> Iterator[Text]:

@@ -2,7 +2,7 @@
 
 from anneal_cli.kinds import FINE_TUNE_JOB
 from anneal_cli.resource import Resource, State
-from anneal_cli.views.finetunejob import losses, speed
+from anneal_cli.views.finetunejob import ORDINARY, losses, speed
 from anneal_cli.views.text import ASCII, join
 
 LONGEST = 300
@@ -11,9 +11,15 @@ LONGEST = 300
 def line(resource: Resource) -> str:
     """What a watcher wants to know; two equal lines mean that nothing worth a line has changed."""
     parts = _job_parts(resource) if resource.kind == FINE_TUNE_JOB else (resource.deployment.replicas,)
+    return join(resource.ref, resource.status.phase or "Pending", *parts, _why(resource, moving=len(parts) > 1))
+
+
+def _why(resource: Resource, *, moving: bool) -> str:
+    """Why it is not ready. That it runs is not said again with every step that shows it."""
     condition = resource.trouble if resource.state != State.READY else None
-    why = f"{condition.reason}: {short(condition.message)}" if condition else ""
-    return join(resource.ref, resource.status.phase or "Pending", *parts, why)
+    if condition is None or (moving and condition.reason in ORDINARY):
+        return ""
+    return f"{condition.reason}: {short(condition.message)}"
 
 
 def short(message: str) -> str:

@@ -18,8 +18,8 @@ def tree(resource: Resource, now: datetime, symbols: Symbols) -> RenderableType:
     """Everything the status tells."""
     status = resource.deployment
     pods = f"  {status.replicas} ready" if status.replicas else ""
-    ready = resource.seconds_to("ready")
-    after = f"  first ready after {duration(ready)}" if ready is not None else ""
+    token = resource.seconds_to("firstToken")
+    after = f"  first token after {duration(token)}" if token is not None else ""
     root = Tree(Text.assemble(("ModelDeployment ", "bold"), (resource.name, "bold"), "  ", phase(resource, symbols),
                               pods, (after, "dim")), guide_style="dim")
     verified = resource.condition(ConditionType.ARTIFACT_VERIFIED)

@@ -60,7 +60,10 @@ def training() -> Object:
 def succeeded() -> Object:
     """Published, with scores."""
     return job({"phase": "Succeeded",
-                "timeline": [{"event": "created", "time": at(0)}, {"event": "firstStep", "time": at(17)}],
+                "timeline": [{"event": event, "time": at(second)} for event, second in (
+                    ("created", 0), ("accepted", 0), ("prepareStarted", 1), ("preparePodRunning", 3),
+                    ("prepareFinished", 14), ("trainStarted", 14), ("trainPodRunning", 15), ("firstStep", 17),
+                    ("trainFinished", 210))],
                 "conditions": [condition("Ready", "True", "Published", "published", since=312)],
                 "stages": [stage(name, "Succeeded", start, end, reason="StageSucceeded") for name, start, end in
                            zip(STAGES, (1, 14, 210, 300), (14, 210, 300, 312), strict=True)],
@@ -108,7 +111,9 @@ def suspended() -> Object:
 def serving() -> Object:
     """An adapter beside its base."""
     return deployment({"phase": "Serving", "replicas": "1/1",
-                       "timeline": [{"event": "created", "time": at(0)}, {"event": "ready", "time": at(40)}],
+                       "timeline": [{"event": event, "time": at(second)} for event, second in (
+                           ("created", 0), ("resolved", 1), ("started", 1), ("weightsVerified", 3),
+                           ("serverStarted", 4), ("firstToken", 39), ("ready", 40))],
                        "url": "http://support.default.svc/v1",
                        "servedName": "support",
                        "stable": {"name": "support-12345678-3f0c41ab", "hash": "3f0c41ab", "artifact": ARTIFACT,

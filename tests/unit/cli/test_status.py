@@ -93,6 +93,20 @@ def test_a_watch_of_a_name_in_both_kinds_waits_for_both() -> None:
         "  ".join(line.split("  ")[1:3]) for line in done.out.splitlines()}
 
 
+def test_a_line_of_progress_does_not_say_again_that_it_runs() -> None:
+    cluster = FakeCluster(samples.training())
+    cluster.watches["finetunejobs"] = [modified(samples.succeeded())]
+    line = anneal(cluster, "status", "support", "-w").out.splitlines()[0]
+    assert line.endswith("finetunejob/support  Training  train  42/69 (61%)  loss 3.01 -> 1.20  eval 1.31  381 tok/s")
+
+
+def test_a_line_without_progress_says_why_nothing_moves() -> None:
+    cluster = FakeCluster(samples.unschedulable())
+    cluster.watches["finetunejobs"] = [modified(samples.succeeded())]
+    line = anneal(cluster, "status", "support", "-w").out.splitlines()[0]
+    assert "train  Unschedulable: pod support-1234-train-0: 0/1 nodes are available" in line
+
+
 def test_a_deletion_ends_the_watch_with_1() -> None:
     cluster = FakeCluster(samples.training())
     cluster.watches["finetunejobs"] = [[Change("DELETED", samples.training())]]

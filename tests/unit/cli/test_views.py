@@ -34,7 +34,7 @@ SCREENS: dict[str, RenderableType] = {
     **{f"status-{name}": screen([resource_of(raw)], NOW, UNICODE) for name, raw in RESOURCES.items()},
     "status-both": screen([resource_of(samples.training()), resource_of(samples.serving())], NOW, UNICODE),
     "status-ascii": screen([resource_of(samples.training())], NOW, ASCII),
-    **{f"explain-{name}": _explain(name) for name in ("failed", "unschedulable", "succeeded", "unseen")},
+    **{f"explain-{name}": _explain(name) for name in ("failed", "unschedulable", "succeeded", "unseen", "serving")},
 }
 CASES = [(name, width) for name in SCREENS for width in (80, 120)] + [("status-training", 40)]
 TABLES: dict[str, Text] = {
