@@ -41,6 +41,8 @@ async def compare(name: str, rounds: int, ours: Measure, by_hand: Measure) -> di
 @asynccontextmanager
 async def demo_rests(api: Api) -> AsyncIterator[None]:
     """The demo's server gives its CPU back for a while."""
+    if await api.find("ModelDeployment", NAMESPACE, NAME) is None:
+        raise SystemExit(f"there is no ModelDeployment {NAMESPACE}/{NAME}; run `make demo` first")
     await api.patch("ModelDeployment", NAMESPACE, NAME, {"spec": {"replicas": 0}})
     await no_pods(api, NAMESPACE, f"anneal.dev/kind=ModelDeployment,anneal.dev/name={NAME}")
     try:
