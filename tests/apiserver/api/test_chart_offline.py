@@ -4,7 +4,9 @@ They need no API server but the programs compiled beside it, and, for kubeconfor
 """
 
 import json
+import shutil
 import subprocess
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 
 from anneal_localcluster import charttools
 from tests.apiserver.api.conftest import ROOT, Kubectl
-from tests.rig.helm import CHART, Helm
+from tests.rig.helm import CHART, PREVIOUS, Helm
 
 pytestmark = pytest.mark.apiserver
 
@@ -27,6 +29,16 @@ def test_helm_unittest() -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 total" not in done.stdout.split("Tests:")[1].splitlines()[0]
+
+
+def test_the_previous_chart_s_values_are_enough(kubectl: Kubectl, tmp_path: Path) -> None:
+    """`helm upgrade --reuse-values` renders the new chart without its new values: none of them may be needed."""
+    with tarfile.open(PREVIOUS) as package:
+        package.extractall(tmp_path, filter="data")
+    shutil.copytree(CHART, tmp_path / "reused")
+    shutil.copy(tmp_path / "anneal" / "values.yaml", tmp_path / "reused")
+    helm = Helm(kubectl.kubeconfig)
+    assert helm.must("template", str(tmp_path / "reused")) == helm.must("template", str(CHART))
 
 
 @pytest.fixture(scope="module")
