@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.text import Text
 
 from anneal_cli.checks import Finding
@@ -11,7 +11,7 @@ from anneal_cli.views.text import Symbols
 STYLES = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
-def checklist(findings: Iterable[Finding], symbols: Symbols) -> RenderableType:
+def checklist(findings: Iterable[Finding], symbols: Symbols) -> Group:
     """The whole list."""
     return Group(*(line for finding in findings for line in _lines(finding, symbols)))
 

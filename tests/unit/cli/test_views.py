@@ -7,11 +7,13 @@ import pytest
 from rich.console import RenderableType
 from rich.text import Text
 
+from anneal_cli.checks import Finding
 from anneal_cli.history import Event
 from anneal_cli.resource import resource_of
 from anneal_cli.verbs.status import screen
 from anneal_cli.views import chat, events, explanation, listing
-from anneal_cli.views.text import ASCII, UNICODE, duration
+from anneal_cli.views.findings import checklist
+from anneal_cli.views.text import ASCII, UNICODE, Symbols, duration
 from tests.unit.cli import samples
 from tests.unit.cli.terminal import NOW, console, text
 
@@ -25,6 +27,14 @@ NORMAL = Event(NOW - timedelta(seconds=90), False, "StageSucceeded", "finetunejo
                1, {})
 ANSWERS = [("base", "I am not sure which shop you mean. " * 4), ("tuned", "Returns are free within 45 days. " * 3)]
 
+FINDINGS = [Finding("ok", "cluster", "v1.36.2 answers"),
+            Finding("warning", "gpus", "no node offers nvidia.com/gpu", "Install the device plugin, or run on CPU."),
+            Finding("failed", "operator", "deployment anneal is not ready: 0/1", "kubectl logs deploy/anneal")]
+
+
+def _doctor(symbols: Symbols) -> Text:
+    return Text("\n").join(line for line in checklist(FINDINGS, symbols).renderables if isinstance(line, Text))
+
 
 def _explain(name: str) -> RenderableType:
     return explanation.explanation(resource_of(RESOURCES[name]), [NORMAL, WARNING])
@@ -36,10 +46,13 @@ SCREENS: dict[str, RenderableType] = {
     "status-ascii": screen([resource_of(samples.training())], NOW, ASCII),
     **{f"explain-{name}": _explain(name) for name in ("failed", "unschedulable", "succeeded", "unseen", "serving")},
 }
-CASES = [(name, width) for name in SCREENS for width in (80, 120)] + [("status-training", 40)]
+NARROW = ("status-training", "status-serving", "explain-failed")
+CASES = [(name, width) for name in SCREENS for width in (80, 120)] + [(name, 40) for name in NARROW]
 TABLES: dict[str, Text] = {
     "list": listing.table([resource_of(raw) for raw in RESOURCES.values()], NOW, namespaces=True),
     "events": events.table([NORMAL, WARNING], NOW),
+    "doctor": _doctor(UNICODE),
+    "doctor-ascii": _doctor(ASCII),
 }
 
 
