@@ -1,6 +1,5 @@
 """What the operator counts about itself, for Prometheus."""
 
-from collections import Counter as Tally
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -87,7 +86,6 @@ class _Resources(Collector):
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily("anneal_resources", "Resources by phase.", labels=["kind", "phase"])
         for kind in RESOURCES:
-            phases = Tally(str((obj.get("status") or {}).get("phase", "")) for obj in self._store.all(kind))
-            for phase, count in sorted(phases.items()):
+            for phase, count in sorted(self._store.phases(kind).items()):
                 family.add_metric([kind.name, phase], count)
         yield family

@@ -1,10 +1,12 @@
 """What the operator believes the cluster to hold: filled by watch events, replaced by every LIST.
 
-Only for finding out what to do. Whatever creates or deletes reads the object live first.
+Only for finding out what to do. Whatever creates or deletes reads the object live first. Objects are kept as JSON
+text, without what nobody reads: as dictionaries they would take ten times the memory.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +29,7 @@ from anneal_operator.kube.kinds import (
     meta,
     resource_version,
 )
+from anneal_operator.kube.trim import trim
 
 
 @dataclass(frozen=True)
@@ -50,32 +53,54 @@ _V = TypeVar("_V")
 _KINDS = {kind.name: kind for kind in RESOURCES}
 
 
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """An object, and what is asked of it so often that it must not be unpacked for it."""
+
+    version: int
+    uid: str
+    owner: str
+    phase: str
+    text: bytes
+
+    @staticmethod
+    def of(kind: Kind, obj: Object) -> "_Packed":
+        text = json.dumps(trim(kind, obj), separators=(",", ":"), ensure_ascii=False).encode()
+        phase = str((obj.get("status") or {}).get("phase", "")) if kind in RESOURCES else ""
+        return _Packed(resource_version(obj), str(meta(obj)["uid"]), label(obj, LABEL_UID), phase, text)
+
+    def unpack(self) -> Object:
+        result: Object = json.loads(self.text)
+        return result
+
+
 class Store:
     """Objects by kind, namespace and name; children also by the uid of their owner."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, dict[tuple[str, str], Object]] = {k.name: {} for k in (*RESOURCES, *CHILDREN)}
+        self._objects: dict[str, dict[tuple[str, str], _Packed]] = {k.name: {} for k in (*RESOURCES, *CHILDREN)}
         self._by_owner: defaultdict[str, set[_Place]] = defaultdict(set)
         self._referrers: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """The object as last seen."""
-        return self._objects[kind.name].get((namespace, name))
+        """The object as last seen; a copy of one's own."""
+        known = self._objects[kind.name].get((namespace, name))
+        return known.unpack() if known else None
 
     def resource(self, key: Key) -> Object | None:
         """The resource as last seen."""
         return self.get(_KINDS[key.kind], key.namespace, key.name)
 
-    def all(self, kind: Kind) -> Iterable[Object]:
-        """All objects of a kind."""
-        return self._objects[kind.name].values()
+    def phases(self, kind: Kind) -> Counter[str]:
+        """How many resources of a kind are in each phase."""
+        return Counter(known.phase for known in self._objects[kind.name].values())
 
     def children(self, uid: str) -> Children:
         """The children labelled with this uid, in order of name."""
         places = sorted(self._by_owner.get(uid, ()))
 
         def of(kind: Kind) -> tuple[Object, ...]:
-            return tuple(self._objects[k][n, m] for k, n, m in places if k == kind.name)
+            return tuple(self._objects[k][n, m].unpack() for k, n, m in places if k == kind.name)
 
         return Children(jobs=of(JOB), pods=of(POD), claims=of(CLAIM), config_maps=of(CONFIG_MAP),
                         deployments=of(DEPLOYMENT), services=of(SERVICE))
@@ -83,11 +108,11 @@ class Store:
     def put(self, kind: Kind, obj: Object) -> bool:
         """Remember the object, unless a newer one is known. Returns whether it was news."""
         namespace, name = meta(obj)["namespace"], meta(obj)["name"]
-        known = self.get(kind, namespace, name)
-        if known is not None and resource_version(known) >= resource_version(obj):
+        known = self._objects[kind.name].get((namespace, name))
+        if known is not None and known.version >= resource_version(obj):
             return False
         self._forget(kind, namespace, name)
-        self._objects[kind.name][namespace, name] = obj
+        self._objects[kind.name][namespace, name] = _Packed.of(kind, obj)
         if uid := label(obj, LABEL_UID):
             self._by_owner[uid].add((kind.name, namespace, name))
         if reference := _reference(kind, obj):
@@ -96,8 +121,8 @@ class Store:
 
     def drop(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
         """Forget the object with this uid. Returns whether it was known."""
-        known = self.get(kind, namespace, name)
-        if known is None or meta(known)["uid"] != uid:
+        known = self._objects[kind.name].get((namespace, name))
+        if known is None or known.uid != uid:
             return False
         self._forget(kind, namespace, name)
         return True
@@ -108,9 +133,8 @@ class Store:
         Objects that are newer than the list, those that we wrote meanwhile, stay.
         """
         listed = {(meta(item)["namespace"], meta(item)["name"]) for item in listing.items}
-        ghosts = [obj for place, obj in self._objects[kind.name].items()
-                  if place not in listed and resource_version(obj) <= listing.version
-                  and namespace in (None, place[0])]
+        ghosts = [known.unpack() for place, known in self._objects[kind.name].items()
+                  if place not in listed and known.version <= listing.version and namespace in (None, place[0])]
         for ghost in ghosts:
             self._forget(kind, meta(ghost)["namespace"], meta(ghost)["name"])
         return ghosts + [item for item in listing.items if self.put(kind, item)]
@@ -127,11 +151,12 @@ class Store:
                 yield Key(MODELDEPLOYMENT.name, namespace, referrer)
 
     def _forget(self, kind: Kind, namespace: str, name: str) -> None:
-        obj = self._objects[kind.name].pop((namespace, name), None)
-        if obj is None:
+        known = self._objects[kind.name].pop((namespace, name), None)
+        if known is None:
             return
-        _discard(self._by_owner, label(obj, LABEL_UID), (kind.name, namespace, name))
-        _discard(self._referrers, (namespace, _reference(kind, obj)), name)
+        _discard(self._by_owner, known.owner, (kind.name, namespace, name))
+        if kind == MODELDEPLOYMENT:
+            _discard(self._referrers, (namespace, _reference(kind, known.unpack())), name)
 
 
 def _discard(index: defaultdict[_K, set[_V]], key: _K, value: _V) -> None:

@@ -1,5 +1,6 @@
 """The store: what is newest wins, and a LIST drops ghosts."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from anneal_operator.controllers.store import Key, Store
 from anneal_operator.desired import names
 from anneal_operator.kube.client import Listing
-from anneal_operator.kube.kinds import CHILDREN, FINETUNEJOB, JOB, MODELDEPLOYMENT, POD, Kind
+from anneal_operator.kube.kinds import BY_NAME, CHILDREN, FINETUNEJOB, JOB, MODELDEPLOYMENT, POD, Kind, meta
+from tests.factories import make_finetunejob
+from tests.unit.operator.decide.world import World
 
 UID = "11111111-2222-3333-4444-555555555555"
 
@@ -71,7 +74,8 @@ def test_a_list_drops_ghosts_and_keeps_what_was_written_after_it() -> None:
     listing = Listing((child(POD, "same", 4), child(POD, "changed", 8), child(POD, "new", 9)), version=10)
     differences = {obj["metadata"]["name"] for obj in store.replace(POD, None, listing)}
     assert differences == {"ghost", "changed", "new"}
-    assert {obj["metadata"]["name"] for obj in store.all(POD)} == {"same", "changed", "new", "written-meanwhile"}
+    assert [name for name in ("ghost", "same", "changed", "new", "written-meanwhile")
+            if store.get(POD, "team", name)] == ["same", "changed", "new", "written-meanwhile"]
 
 
 def test_a_list_of_one_namespace_says_nothing_about_others() -> None:
@@ -101,3 +105,43 @@ def test_a_finetunejob_concerns_the_deployments_that_serve_it() -> None:
     job = thing(FINETUNEJOB, "support", 1)
     assert set(store.concerned(FINETUNEJOB, job)) == {
         Key("FineTuneJob", "team", "support"), Key("ModelDeployment", "team", "one")}
+
+
+def test_what_is_handed_out_can_be_changed_without_harm() -> None:
+    store = Store()
+    store.put(JOB, thing(JOB, "a", 1, status={"active": 1}))
+    found = store.get(JOB, "team", "a")
+    assert found
+    found["status"]["active"] = 2
+    assert store.get(JOB, "team", "a") == thing(JOB, "a", 1, status={"active": 1})
+
+
+def test_resources_are_counted_by_phase() -> None:
+    store = Store()
+    for number, phase in enumerate(["Training", "Training", "Failed"]):
+        store.put(FINETUNEJOB, thing(FINETUNEJOB, f"r{number}", 1, status={"phase": phase}))
+    store.put(FINETUNEJOB, thing(FINETUNEJOB, "r0", 2))
+    assert store.phases(FINETUNEJOB) == {"": 1, "Training": 1, "Failed": 1}
+
+
+def test_a_run_that_is_over_takes_little_memory() -> None:
+    """The goal is 20 kB for each resource with all its children."""
+    world = World(make_finetunejob()).run()
+    store = Store()
+    everything = [world.resource, *world.objects.values()]
+
+    def fill() -> None:
+        for obj in everything:
+            meta(obj).setdefault("namespace", "team")
+            meta(obj)["resourceVersion"] = "1"
+            store.put(BY_NAME[obj["kind"]], obj)
+
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        fill()
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(everything) > 10
+    assert grown < 20_000

@@ -13,6 +13,8 @@ from anneal_operator.decide import finetunejob, modeldeployment
 from anneal_operator.decide.facts import Children, Facts, Found, Needs, WriteError
 from anneal_operator.decide.plan import Event, Plan
 from anneal_operator.desired.names import LABEL_RUN, LABEL_STAGE
+from anneal_operator.kube.kinds import BY_NAME
+from anneal_operator.kube.trim import trim
 from tests.factories import (
     ARTIFACT,
     SETTINGS,
@@ -81,7 +83,8 @@ class World:
 
     def children(self) -> Children:
         """The snapshot of a pass."""
-        return Children(**{plural: tuple(self.of(kind)) for kind, plural in PLURALS.items()})
+        return Children(**{plural: tuple(trim(BY_NAME[kind], obj) for obj in self.of(kind))
+                           for kind, plural in PLURALS.items()})
 
     def spec(self, **changes: Any) -> None:
         """The user edits the spec."""
