@@ -74,8 +74,8 @@ test-faults: ## All faults, a kill at every write included, against a real kube-
 	@$(DEV) python -m pytest -q -m apiserver -n 3 tests/faults
 
 .PHONY: test-trainer
-test-trainer: ## Tests of the trainer with real torch on CPU
-	@$(TRAINER) python -m pytest -q -m torch tests/unit/trainer
+test-trainer: ## Tests of the trainer and the transformers engine with real torch on CPU
+	@$(TRAINER) python -m pytest -q -m torch tests/unit/trainer tests/contract
 
 .PHONY: test-browser
 test-browser: ## The run report in real Chromium (installed where it is missing); pictures in build/browser

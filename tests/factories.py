@@ -14,7 +14,8 @@ START = datetime(2026, 3, 2, 10, 0, 0, tzinfo=UTC)
 UID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 DIGEST = "sha256:" + "ab" * 32
 RUN_HASH = "0123456789abcdef"
-SETTINGS = PodSettings(trainer_image="example.com/trainer:1", vllm_image="example.com/vllm:1")
+SETTINGS = PodSettings(trainer_image="example.com/trainer:1", vllm_image="example.com/vllm:1",
+                       transformers_image="example.com/transformers:1")
 
 ARTIFACT: Object = {
     "uri": f"pvc://models/out/runs/{RUN_HASH}", "digest": DIGEST, "kind": "adapter", "baseUri": "pvc://models/base",

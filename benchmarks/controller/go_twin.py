@@ -38,7 +38,8 @@ def ensure_twin() -> Path:
 def write_children(path: Path) -> None:
     """The children of a run, for any owner."""
     spec = FineTuneJobSpec.model_validate(finetunejob("any")["spec"])
-    settings = PodSettings(IMAGES["ANNEAL_TRAINER_IMAGE"], IMAGES["ANNEAL_VLLM_IMAGE"])
+    settings = PodSettings(IMAGES["ANNEAL_TRAINER_IMAGE"], IMAGES["ANNEAL_VLLM_IMAGE"],
+                           IMAGES["ANNEAL_TRANSFORMERS_IMAGE"])
     run_id = run_children.run_id(spec, 1)
     stages = []
     for stage in Stage:

@@ -42,11 +42,14 @@ IMAGES = {image.name: image for image in (
     Image("vllm", "server_image/vllm.Dockerfile",
           (INSTALL, "requirements/vllm-cpu.txt", API, "server_image/anneal_server"), {"TORCH_IMAGE": "torch"}, gib=4,
           arguments={"VLLM": "cpu"}),
+    Image("transformers", "server_image/transformers.Dockerfile",
+          (INSTALL, "requirements/transformers.txt", API, "server_image/anneal_server"), {"TORCH_IMAGE": "torch"},
+          gib=1),
     Image("seed", "examples/seed/Dockerfile", (INSTALL, "requirements/seed.txt", "examples/seed/convert.py",
           "examples/seed/seed.py"), {"TORCH_IMAGE": "torch", "BASE_IMAGE": BASE}, gib=1),
 )}
 # What a cluster runs; the others are layers under these.
-RUNNABLE = ("operator", "trainer", "vllm", "seed")
+RUNNABLE = ("operator", "trainer", "vllm", "transformers", "seed")
 
 
 @cache

@@ -38,6 +38,7 @@ TORCH = (
     Lock("torch", platform=IN_IMAGES),
     Lock("trainer", extras=("trainer",), platform=IN_IMAGES),
     Lock("trainer-dev", platform=IN_IMAGES),
+    Lock("transformers", platform=IN_IMAGES),
     Lock("vllm-cpu", overrides=CPU_OVERRIDES, platform=IN_IMAGES),
     Lock("vllm-cuda", platform=IN_IMAGES),
 )

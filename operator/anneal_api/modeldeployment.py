@@ -45,8 +45,9 @@ class ServedModel(Document):
 class Engine(Document):
     """The inference engine."""
 
-    type: Literal["vllm"] = "vllm"
-    """vllm: an OpenAI-compatible server."""
+    type: Literal["vllm", "transformers"] = "vllm"
+    """The server, OpenAI-compatible either way. vllm: for GPUs, load and long answers. transformers: on CPU, for
+    development and small models; starts sooner and needs less memory."""
     max_model_len: int = Field(default=2048, ge=64, le=1_048_576)
     """Longest prompt and answer together, in tokens. More needs more memory."""
 
@@ -60,6 +61,11 @@ class Rollout(Document):
 
 class ModelDeploymentSpec(Document):
     """What to serve, as what, and on how much."""
+
+    model_config = {"json_schema_extra": rules(
+        ("self.engine.type != 'transformers' || self.resources.gpus == 0",
+         "engine.type transformers serves on CPU; set resources.gpus to 0, or engine.type to vllm"),
+    )}
 
     model: ServedModel
     """What to serve."""

@@ -32,7 +32,7 @@ class ServeSpec(Document):
     """Everything a server pod needs to know."""
 
     schema_version: Literal[1] = 1
-    engine: Literal["vllm"] = "vllm"
+    engine: Literal["vllm", "transformers"] = "vllm"
     artifact: ArtifactStatus | None = None
     """What fetch verifies: uri and digest of the artifact, and of its base for an adapter. None in the evaluate pod,
     whose files are on the run's own workspace."""

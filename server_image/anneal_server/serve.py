@@ -10,17 +10,18 @@ from types import FrameType
 
 from anneal_api.artifact import TEMPLATE_FILE
 from anneal_api.serve import ServeSpec
-from anneal_server.engines import Command, Facts, vllm
+from anneal_server.engines import Command, Facts, transformers, vllm
 from anneal_server.failures import mismatch
 from anneal_server.folder import ADAPTER_CONFIG, CONFIG, read_json
 
 STOP_SECONDS = 30
+ENGINES = {"vllm": vllm.commands, "transformers": transformers.commands}
 
 
 def serve(spec: ServeSpec) -> int:
     """Does not return for a single model: its engine takes over this process, signals included."""
     fitted = spec.model_copy(update={"max_model_len": longest(spec)})
-    commands = vllm.commands(fitted, facts_of(spec))
+    commands = ENGINES[spec.engine](fitted, facts_of(spec))
     if len(commands) == 1:
         os.execvpe(commands[0].argv[0], commands[0].argv, {**os.environ, **commands[0].env})
     return watch(commands)

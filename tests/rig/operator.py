@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-IMAGES = {"ANNEAL_TRAINER_IMAGE": "example.com/trainer:1", "ANNEAL_VLLM_IMAGE": "example.com/vllm:1"}
+IMAGES = {
+    "ANNEAL_TRAINER_IMAGE": "example.com/trainer:1",
+    "ANNEAL_VLLM_IMAGE": "example.com/vllm:1",
+    "ANNEAL_TRANSFORMERS_IMAGE": "example.com/transformers:1",
+}
 
 
 def free_port() -> int:

@@ -60,6 +60,8 @@ class Player:
     """Servers run and are not Ready yet."""
     dead: set[str] = field(default_factory=set)
     """Names of pods whose node is lost: nothing happens to them any more."""
+    crashing: Callable[[Object], bool] = lambda pod: False
+    """Pods whose containers end again and again from the start."""
     nodes: int = 1
     started: list[str] = field(default_factory=list)
     """Names of pods in the order in which they were started."""
@@ -134,7 +136,8 @@ class Player:
         """Is it a server that runs, and has not said yet that it is Ready?"""
         status = pod.get("status", {})
         ready = any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions", []))
-        return not _stage(pod) and status.get("phase") == "Running" and not ready and not self.loading
+        waits = self.loading or self.crashing(pod)
+        return not _stage(pod) and status.get("phase") == "Running" and not (ready or waits)
 
     def _held(self, pod: Object) -> bool:
         return _stage(pod) in self.hold
@@ -158,6 +161,8 @@ class Player:
         )
 
     def _running(self, pod: Object) -> Object:
+        if self.crashing(pod):
+            return self._crashed(pod)
         state = {"running": {"startedAt": now()}}
         ready = bool(_stage(pod)) or not self.loading
         return {
@@ -166,6 +171,17 @@ class Player:
             "podIP": "10.0.0.1",
             "conditions": self._conditions(pod, "True" if ready else "False"),
             "containerStatuses": self._containers(pod, state, ready=ready),
+        }
+
+    def _crashed(self, pod: Object) -> Object:
+        end = {"exitCode": 1, "reason": "Error", "message": "bad weights", "startedAt": now(), "finishedAt": now()}
+        again = {"restartCount": 3, "lastState": {"terminated": end}}
+        statuses = self._containers(pod, {"waiting": {"reason": "CrashLoopBackOff"}}, ready=False)
+        return {
+            "phase": "Running",
+            "startTime": now(),
+            "conditions": self._conditions(pod, "False"),
+            "containerStatuses": [status | again for status in statuses],
         }
 
     def _ended(self, pod: Object, end: End) -> Object:

@@ -102,7 +102,7 @@ def _install(console: Console) -> None:
     env, image = tool_environment(), images()
     values = [
         argument
-        for part in ("operator", "trainer", "vllm")
+        for part in ("operator", "trainer", "vllm", "transformers")
         for argument in ("--set-string", f"images.{part}.reference={image[part]}")
     ]
     console.call(

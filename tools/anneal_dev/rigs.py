@@ -57,7 +57,7 @@ def steps() -> list[Step]:
 
     def trainer(console: Console) -> None:
         # The environment with torch is made here, not at import: it takes a minute when cold.
-        step = pytest_step("trainer", python_of("trainer"), "-m", "torch", "tests/unit/trainer")
+        step = pytest_step("trainer", python_of("trainer"), "-m", "torch", "tests/unit/trainer", "tests/contract")
         assert not callable(step.command)
         console.call("trainer", step.command)
 

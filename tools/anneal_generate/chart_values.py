@@ -34,8 +34,10 @@ class Images(Document):
     """prepare, train and publish pods, and the evaluator."""
     vllm: Image = Image(repository="localhost/anneal/vllm")
     """vLLM: serving pods and the engine in evaluate pods."""
+    transformers: Image = Image(repository="localhost/anneal/transformers")
+    """The transformers engine: serving pods on CPU."""
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """Pull policy of all three."""
+    """Pull policy of all of them."""
     pull_secrets: list[Name] = []
     """Names of image pull Secrets. They must exist in the operator's namespace and in those it serves."""
 

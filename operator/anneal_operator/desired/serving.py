@@ -97,11 +97,12 @@ def _deployment(
     owner: Owner, spec: ModelDeploymentSpec, artifact: ArtifactStatus, revision: str, settings: PodSettings,
 ) -> Manifest:
     mounts = [*_claims(artifact), _serve_mount(revision_name(owner, revision))]
-    server = pod.container(SERVER, settings.vllm_image, _command("serve"), spec.resources, mounts, settings)
+    image = settings.engine_image(spec.engine.type)
+    server = pod.container(SERVER, image, _command("serve"), spec.resources, mounts, settings)
     server |= _probes() | {"ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
                            # The endpoint goes out of the Service while requests under way are still answered.
                            "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
-    fetch = pod.container(FETCH, settings.vllm_image, _command("fetch"), SMALL, mounts, settings)
+    fetch = pod.container(FETCH, image, _command("fetch"), SMALL, mounts, settings)
     pod_spec = pod.spec([server], mounts, settings, spec.scheduling, init=[fetch], grace_seconds=60)
     return {
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -175,7 +176,7 @@ def resolve_job(
     labels = {"stage": RESOLVE, "attempt": str(attempt)}
     name, place = resolve_name(owner, uri, attempt), parse_claim(uri)
     mounts = [*([pod.claim(place.claim)] if place else []), _serve_mount(name)]
-    main = pod.container(RESOLVE, settings.vllm_image, _command("resolve"), SMALL, mounts, settings)
+    main = pod.container(RESOLVE, settings.engine_image(spec.engine.type), _command("resolve"), SMALL, mounts, settings)
     pod_spec = pod.spec([main], mounts, settings, spec.scheduling, select_node=False)
     pod_spec["restartPolicy"] = "Never"
     return pod.one_shot(owner, name, pod.template(owner, pod_spec, **labels), main=RESOLVE, labels=labels)

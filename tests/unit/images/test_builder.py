@@ -19,7 +19,7 @@ def test_parents_come_first_and_the_rest_side_by_side() -> None:
     first, second, third = plan(RUNNABLE, present=set())
     assert first == [BASE]
     assert sorted(second) == ["operator", "torch"]
-    assert sorted(third) == ["seed", "trainer", "vllm"]
+    assert sorted(third) == ["seed", "trainer", "transformers", "vllm"]
 
 
 def test_only_what_is_missing_is_built() -> None:
@@ -50,5 +50,5 @@ def test_building_without_root_says_how(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_an_unknown_image_is_named_beside_the_known_ones() -> None:
-    with pytest.raises(ImageError, match="no image is called trainr; there are operator, trainer, vllm, seed"):
+    with pytest.raises(ImageError, match="no image is called trainr; there are operator, trainer, vllm"):
         known(["operator", "trainr"])

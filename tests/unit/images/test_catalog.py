@@ -36,13 +36,14 @@ def changed_by(root: Path, file: str, content: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("file", "changed"), [
-    ("requirements/torch.txt", {"torch", "trainer", "vllm", "seed"}),
-    ("trainer_image/torch.Dockerfile", {"torch", "trainer", "vllm", "seed"}),
+    ("requirements/torch.txt", {"torch", "trainer", "vllm", "transformers", "seed"}),
+    ("trainer_image/torch.Dockerfile", {"torch", "trainer", "vllm", "transformers", "seed"}),
     ("requirements/install.sh", set(IMAGES)),
     ("requirements/trainer.txt", {"trainer"}),
-    ("server_image/anneal_server/engines/new.py", {"vllm"}),
+    ("requirements/transformers.txt", {"transformers"}),
+    ("server_image/anneal_server/engines/new.py", {"vllm", "transformers"}),
     ("operator/anneal_operator/__init__.py", {"operator"}),
-    ("operator/anneal_api/__init__.py", {"operator", "trainer", "vllm"}),
+    ("operator/anneal_api/__init__.py", {"operator", "trainer", "vllm", "transformers"}),
     ("operator/anneal_api/__pycache__/run.cpython-311.pyc", set()),
     ("operator/anneal_cli/__main__.py", set()),
 ])

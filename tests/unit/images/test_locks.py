@@ -33,7 +33,7 @@ def test_every_lock_file_is_one_that_the_command_writes() -> None:
     assert {path.stem for path in Path(REQUIREMENTS).glob("*.txt")} == set(EVERY)
 
 
-@pytest.mark.parametrize("name", ["trainer", "vllm-cpu"])
+@pytest.mark.parametrize("name", ["trainer", "transformers", "vllm-cpu"])
 def test_images_on_the_torch_layer_add_to_it_and_never_change_it(name: str) -> None:
     torch, image = pins("torch"), pins(name)
     assert {package: image[package] for package in torch if package in image and image[package] != torch[package]} == {}

@@ -17,7 +17,8 @@ RICH = {
     "resources": {"gpus": 2, "cpu": "8", "memory": "64Gi"}, "scheduling": SCHEDULING,
     "workspace": {"size": "50Gi", "storageClassName": "fast", "accessMode": "ReadWriteMany"},
 }
-RICH_SETTINGS = PodSettings("example.com/trainer@sha256:1", "example.com/vllm@sha256:2", "Always", ("pull",), "pods")
+RICH_SETTINGS = PodSettings("example.com/trainer@sha256:1", "example.com/vllm@sha256:2",
+                            "example.com/transformers@sha256:3", "Always", ("pull",), "pods")
 RUN = "0a1b2c3d"
 REVISION = "1a2b3c4d"
 
