@@ -20,5 +20,5 @@ def kstatus(resource: dict[str, Any]) -> Status:
         return "InProgress"
     if found.get("Stalled") == "True":
         return "Failed"
-    # A resource that nobody has looked at yet counts as Current: hence the first status within a second.
+    # A resource that nobody has looked at counts as Current, unless it is born with a status that says otherwise.
     return "Current" if found.get("Ready", "True") == "True" else "InProgress"

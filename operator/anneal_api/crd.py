@@ -106,6 +106,8 @@ KINDS = (FINE_TUNE_JOB, MODEL_DEPLOYMENT)
 def schema(kind: Kind) -> dict[str, Any]:
     """The structural schema of one kind."""
     spec, status = structural(kind.spec, defaults=True), structural(kind.status, defaults=False)
+    # To kstatus a resource without a status is Current: Helm and Flux would go on before the operator has seen it.
+    status["default"] = {"observedGeneration": 0}
     text = {"type": "string"}
     properties = {"apiVersion": text, "kind": text, "metadata": {"type": "object"}, "spec": spec, "status": status}
     return {"type": "object", "description": kind.summary, "required": ["spec"], "properties": properties,
