@@ -58,7 +58,7 @@ def thinned(points: Points, most: int = MOST_POINTS) -> Points:
 def svg(title: str, curve: Curve, size: tuple[int, int] = WIDE) -> str:
     """One self-contained SVG, readable on light and on dark pages; empty of lines where the curve is."""
     lines = [(name, thinned(points)) for name, points in curve.series]
-    scale = _Scale.of([point for _, points in lines for point in points], size)
+    scale = Scale.of([point for _, points in lines for point in points], size)
     width, height = size
     said = ", ".join(f"{name} {points[0][1]:.3g} to {points[-1][1]:.3g}" for name, points in lines)
     return "\n".join([
@@ -76,7 +76,7 @@ def _legend(index: int, name: str, points: Points) -> list[str]:
             f'<text x="{LEFT + 15}" y="{y}">{name} {points[0][1]:.2f} to {points[-1][1]:.2f}</text>']
 
 
-def _line(index: int, points: Points, scale: "_Scale") -> str:
+def _line(index: int, points: Points, scale: "Scale") -> str:
     """The line, and a dot at each point where they are few: a line through one point shows nothing."""
     places = [(scale.x(step), scale.y(value)) for step, value in points]
     dots = "".join(f'<circle class="d{index}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places)
@@ -85,7 +85,7 @@ def _line(index: int, points: Points, scale: "_Scale") -> str:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """From steps and values to places on the paper."""
 
     first: int
@@ -97,11 +97,11 @@ class _Scale:
     height: int
 
     @staticmethod
-    def of(points: Points, size: tuple[int, int]) -> "_Scale":
+    def of(points: Points, size: tuple[int, int]) -> "Scale":
         """Axes that hold all points, with round numbers at the ends of the upright one."""
         steps, values = [x for x, _ in points] or [0], [y for _, y in points] or [0.0]
         tick = _round_step((max(values) - min(values) or 1.0) / 4)
-        return _Scale(min(steps), max(steps), math.floor(min(values) / tick) * tick,
+        return Scale(min(steps), max(steps), math.floor(min(values) / tick) * tick,
                       math.ceil(max(values) / tick + 1e-9) * tick, tick, *size)
 
     def x(self, step: float) -> float:
@@ -111,15 +111,23 @@ class _Scale:
     def y(self, value: float) -> float:
         return self.height - BOTTOM - (value - self.low) / (self.high - self.low) * (self.height - TOP - BOTTOM)
 
+    @property
+    def marks(self) -> list[float]:
+        """Round values for lines across."""
+        return [self.low + self.tick * n for n in range(round((self.high - self.low) / self.tick) + 1)]
+
+    @property
+    def steps(self) -> list[int]:
+        """Steps to be named below: the first, the last, and some between."""
+        return sorted({round(self.first + (self.last - self.first) * n / 4) for n in range(5)})
+
     def grid(self) -> list[str]:
         """Upright marks with lines, and the steps below."""
-        marks = [self.low + self.tick * n for n in range(round((self.high - self.low) / self.tick) + 1)]
-        steps = sorted({round(self.first + (self.last - self.first) * n / 4) for n in range(5)})
         return [*(f'<path class="grid" d="M{LEFT} {self.y(mark):.1f}H{self.width - RIGHT}"/>'
                   f'<text x="{LEFT - 8}" y="{self.y(mark) + 4:.1f}" text-anchor="end">{mark:.4g}</text>'
-                  for mark in marks),
+                  for mark in self.marks),
                 *(f'<text x="{self.x(step):.1f}" y="{self.height - 12}" text-anchor="{self._anchor(step)}">'
-                  f'{"step " if step == self.last else ""}{step}</text>' for step in steps)]
+                  f'{"step " if step == self.last else ""}{step}</text>' for step in self.steps)]
 
     def _anchor(self, step: int) -> str:
         return "end" if step == self.last > self.first else "middle"

@@ -3,13 +3,21 @@
 import csv
 import io
 import json
+from pathlib import Path
+from typing import TextIO
 from xml.etree import ElementTree
+
+from PIL import Image
+from rich.console import Console
 
 from anneal_api.curve import curve_of
 from anneal_api.run import Progress
+from anneal_cli.__main__ import parser, run
+from anneal_cli.session import Session
+from anneal_cli.views.png import png
 from tests.unit.cli import samples
 from tests.unit.cli.fake import FakeCluster
-from tests.unit.cli.terminal import anneal
+from tests.unit.cli.terminal import NOW, Clock, anneal, console
 from tests.unit.cli.test_logs import pod
 
 
@@ -65,3 +73,31 @@ def test_no_loss_yet_is_an_error_with_a_way_on() -> None:
     done = anneal(FakeCluster(samples.training()), "plot", "support")
     assert done.code == 1
     assert "holds a loss" in done.notes
+
+
+def test_png_is_a_picture_with_both_lines_in_their_colours() -> None:
+    curve = curve_of(Progress(step=step, total_steps=9, epoch=0.1, loss=3 / step, eval_loss=3.5 / step)
+                     for step in range(1, 10))
+    with Image.open(io.BytesIO(png("support", curve))) as picture:
+        picture.load()
+        assert (picture.format, picture.size) == ("PNG", (1440, 720))
+        colours = {colour for _, colour in picture.getcolors(1 << 20) or []}
+    assert {(9, 105, 218), (188, 76, 0), (255, 255, 255)} <= colours
+
+
+def test_png_goes_to_standard_output_as_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "loss.png"
+    with path.open("w") as file:
+        done = anneal_to(file, cluster(), "plot", "support", "-o", "png")
+    assert done == 0
+    assert path.read_bytes().startswith(b"\x89PNG\r\n")
+
+
+def anneal_to(file: TextIO, fake: FakeCluster, *argv: str) -> int:
+    """Run a command with its output in a file, as after `>`."""
+    out, notes, clock = Console(file=file), console(80), Clock()
+    session = Session(lambda: fake, out, notes, lambda: NOW, clock.monotonic, clock.pause)
+    try:
+        return run(parser().parse_args(argv), session)
+    finally:
+        fake.close()
