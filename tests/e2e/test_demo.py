@@ -61,6 +61,17 @@ def test_the_artifact_is_whole_and_is_what_the_status_says(summary: dict[str, An
     assert there == listed
 
 
+def test_the_report_beside_the_artifact_tells_of_this_run(summary: dict[str, Any]) -> None:
+    run = summary["finetunejob"]["artifact"]["uri"].rsplit("/", 1)[-1]
+    (path,) = VOLUMES.glob(f"*/**/runs/{run}/report.html")
+    page = path.read_text()
+    assert page.count("<article") == 40  # the prompts of examples/support
+    for told in ("Answers, before and after", "Held-out perplexity", "Where the time went", "CPU (", "evaluated with"):
+        assert told in page
+    for stage in ("prepare", "train", "evaluate"):
+        assert f"<span>{stage}</span>" in page
+
+
 async def test_both_resources_end_ready_and_quiet(api: Api) -> None:
     for kind in ("FineTuneJob", "ModelDeployment"):
         resource = await api.get(kind, DEMO, "support")

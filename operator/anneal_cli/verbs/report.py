@@ -11,11 +11,13 @@ from typing import Any
 
 import yaml
 
+from anneal_api.curve import svg
 from anneal_api.redaction import redact_object, redact_text
 from anneal_cli.checks import findings
+from anneal_cli.curve import read_curve
 from anneal_cli.errors import OK, CliError
 from anneal_cli.history import events_of
-from anneal_cli.kinds import PODS, parse_target
+from anneal_cli.kinds import FINE_TUNE_JOB, PODS, parse_target
 from anneal_cli.podlogs import read, selector, sources
 from anneal_cli.resource import Resource
 from anneal_cli.session import Session
@@ -62,6 +64,7 @@ def _files(session: Session, resources: list[Resource]) -> Iterator[File]:
             except CliError as error:
                 missing.append(f"{folder}/{name}: {error.message}")
         yield from _logs(session, resource, folder, missing)
+        yield from _curve(session, resource, folder)
     if missing:
         yield "missing.txt", "\n".join(missing) + "\n"
 
@@ -82,6 +85,15 @@ def _logs(session: Session, resource: Resource, folder: str, missing: list[str])
             yield f"{folder}/logs/{source.pod}-{source.container}.log", "\n".join(lines) + "\n"
     except CliError as error:
         missing.append(f"{folder}/logs: {error.message}")
+
+
+def _curve(session: Session, resource: Resource, folder: str) -> Iterator[File]:
+    if resource.kind != FINE_TUNE_JOB:
+        return
+    try:
+        yield f"{folder}/loss.svg", svg(resource.name, read_curve(session.cluster, resource))
+    except CliError:
+        return  # there is no step yet, or its log cannot be read: then the logs are missing, too, and listed
 
 
 def _yaml(value: Any) -> str:

@@ -39,6 +39,14 @@ def test_a_bundle_holds_everything_and_no_secret(tmp_path: Path) -> None:
     assert not any(secret in text for text in files.values() for secret in (TOKEN, "swordfish"))
 
 
+def test_the_loss_is_in_the_bundle_as_a_picture(tmp_path: Path) -> None:
+    cluster = FakeCluster(samples.failed(), pod("a", "train"))
+    cluster.logs["a", "main"] = [[samples.progress_line(1), samples.progress_line(2, loss=1.0)]]
+    anneal(cluster, "report", "support", "-f", str(tmp_path / "bundle.tar.gz"))
+    picture = unpack(tmp_path / "bundle.tar.gz")["finetunejob-support/loss.svg"]
+    assert "training loss 1.25 to 1.00" in picture
+
+
 def test_what_may_not_be_read_is_listed(tmp_path: Path) -> None:
     cluster = FakeCluster(samples.failed())
     cluster.failures["events"] = CliError("You may not list events.")
