@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import yaml
 from anneal_api import API_VERSION
 from anneal_api.finetunejob import FineTuneJobSpec
 from anneal_api.modeldeployment import ModelDeploymentSpec
+from anneal_cli.__main__ import parser
 from anneal_dev.demo import programs
 from anneal_localcluster import build
 from tests.rig.pages import PROGRAM, RIGS, ROOT, Block, blocks, clone, execute, of_rig, pages
@@ -49,6 +51,27 @@ def test_commands_that_need_no_cluster_run(page: str, tmp_path: Path) -> None:
     folder = clone(tmp_path)
     for block in of_rig("unit")[page]:
         execute(block, folder, {**os.environ, "PATH": path, "KUBECONFIG": str(tmp_path / "no-cluster")})
+
+
+def anneal_commands() -> Iterator[tuple[str, list[str]]]:
+    """Every `anneal VERB ...` on the pages, whichever rig runs it, and also where none does."""
+    for page in PAGES:
+        for block in (block for block in blocks(page) if block.is_commands):
+            for line in block.text.replace("\\\n", " ").splitlines():
+                if found := ANNEAL.match(line):
+                    yield f"{block.place}: {line.strip()}", shlex.split(found["words"], comments=True)
+
+
+ANNEAL = re.compile(r"(?:kubectl )?anneal (?P<words>[^|>&]*)")
+COMMANDS = list(anneal_commands())
+
+
+@pytest.mark.parametrize(("line", "words"), COMMANDS, ids=[line for line, _ in COMMANDS])
+def test_the_command_line_knows_the_words(line: str, words: list[str]) -> None:
+    try:
+        parser().parse_args(words)
+    except SystemExit as refused:
+        raise AssertionError(line) from refused
 
 
 def documents() -> Iterator[tuple[Block, Any]]:
