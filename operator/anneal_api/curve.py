@@ -118,8 +118,9 @@ class Scale:
 
     @property
     def steps(self) -> list[int]:
-        """Steps to be named below: the first, the last, and some between."""
-        return sorted({round(self.first + (self.last - self.first) * n / 4) for n in range(5)})
+        """Steps to be named below: the first, the last, and as many between as have room with six digits."""
+        parts = 4 if self.width >= WIDE[0] else 2
+        return sorted({round(self.first + (self.last - self.first) * n / parts) for n in range(parts + 1)})
 
     def grid(self) -> list[str]:
         """Upright marks with lines, and the steps below."""

@@ -60,6 +60,13 @@ def test_labels_of_the_curve_do_not_overlap(seen: Look) -> None:
             assert apart, (one, other)
 
 
+def test_labels_of_a_long_run_do_not_overlap_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    report, path = good_report(), tmp_path / "report.html"
+    late = [one.model_copy(update={"step": 100_000 + one.step * 900}) for one in report.progress]
+    path.write_bytes(render(replace(report, progress=late)))
+    test_labels_of_the_curve_do_not_overlap(look(browser, path, width=PHONE[0], height=PHONE[1], scheme="light"))
+
+
 def test_the_filter_shows_only_what_it_says_and_works_by_keyboard(browser: Browser, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_bytes(render(good_report()))

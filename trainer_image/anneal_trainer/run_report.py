@@ -54,7 +54,7 @@ def _context(report: RunReport) -> dict[str, Any]:
     return {
         "title": manifest.job.get("name", "run"),
         "job": f"{manifest.job.get('namespace', '')}/{manifest.job.get('name', '')}",
-        "created": manifest.created.replace("T", " ").replace("Z", " UTC"),
+        "created": manifest.created[:16].replace("T", " ") + " UTC",
         "verdict": _verdict(report),
         "what": _what(manifest),
         "tiles": list(_tiles(report)),
@@ -85,7 +85,7 @@ def _verdict(report: RunReport) -> str:
 
 def _what(manifest: Manifest) -> str:
     kind = f"A LoRA adapter of rank {manifest.lora_rank} for" if manifest.kind == "adapter" else "A model tuned from"
-    revision = f" at commit {manifest.base.revision}" if manifest.base.revision else ""
+    revision = f" at commit {manifest.base.revision[:12]}" if manifest.base.revision else ""
     return f"{kind} {manifest.base.uri}{revision}."
 
 
@@ -166,7 +166,9 @@ def _data(manifest: Manifest) -> list[tuple[str, str]]:
         ("Rows read", f"{data.rows:,}"),
         ("Training tokens", f"{data.tokens:,}"),
         ("Tokens that carry loss", f"{data.trained_tokens:,}{share}: the assistant's answers"),
-        ("Digest", data.digest),
+        ("Digest of the rows", data.digest),
+        ("Base model", f"{manifest.base.uri}{f' at {manifest.base.revision}' if manifest.base.revision else ''}"),
+        ("Digest of the base", manifest.base.digest),
     ]
 
 
