@@ -47,7 +47,7 @@ class Engine(Document):
 
     type: Literal["vllm", "transformers"] = "vllm"
     """The server, OpenAI-compatible either way. vllm: for GPUs, load and long answers. transformers: on CPU, for
-    development and small models; starts sooner and needs less memory."""
+    development and small models."""
     max_model_len: int = Field(default=2048, ge=64, le=1_048_576)
     """Longest prompt and answer together, in tokens. More needs more memory."""
 

@@ -7,6 +7,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.conftest import finetunejob
 from tests.e2e.test_runs import LONG
@@ -45,7 +46,10 @@ async def test_chart_comes_and_goes_and_nothing_that_runs_is_restarted(
     api: Api, space: str, kubeconfig: Path, tmp_path: Path,
 ) -> None:
     values = tmp_path / "values.yaml"
-    values.write_text(Helm(kubeconfig).must("get", "values", "anneal", "--output", "yaml"))
+    installed = yaml.safe_load(Helm(kubeconfig).must("get", "values", "anneal", "--output", "yaml"))
+    # The previous chart knows no such engine, and refuses what it does not know.
+    added = ("--set-string", f"images.transformers.reference={installed['images'].pop('transformers')['reference']}")
+    values.write_text(yaml.safe_dump(installed))
     await api.create(finetunejob(RUN, training={**LONG, "epochs": 1000}))
     step = await trained_beyond(api, space, 0)
     before = await work(api, space, DEMO)
@@ -54,7 +58,7 @@ async def test_chart_comes_and_goes_and_nothing_that_runs_is_restarted(
         helm = Helm(kubeconfig, version)
         await asyncio.to_thread(helm.must, "uninstall", "anneal", *WAIT)
         await asyncio.to_thread(helm.must, "install", "anneal", str(PREVIOUS), "--values", str(values), *WAIT)
-        await asyncio.to_thread(helm.must, "upgrade", "anneal", str(CHART), "--reuse-values", *WAIT)
+        await asyncio.to_thread(helm.must, "upgrade", "anneal", str(CHART), "--reuse-values", *added, *WAIT)
         step = await trained_beyond(api, space, step)
         after = await work(api, space, DEMO)
         assert {name: after.get(name) for name in before} == before
