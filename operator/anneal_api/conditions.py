@@ -157,8 +157,9 @@ REASONS: dict[Reason, ReasonInfo] = {
         "There is no room for the new revision beside the one that serves.",
         fix="Free resources, or scale spec.replicas down during the change."),
     Reason.PREEMPTED: ReasonInfo("The pod was evicted or preempted and saved a checkpoint; the same Job resumes."),
-    Reason.EVICTED: ReasonInfo("The node put the pod out to save itself; the next attempt may land elsewhere.",
-                               fix="Add nodes, or ask for what is really used in spec.resources."),
+    Reason.EVICTED: ReasonInfo(
+        "The node refused the pod, or put it out to save itself; the next attempt may land elsewhere.",
+        fix="Add nodes, or ask for what is really used in spec.resources."),
     Reason.UNSUPPORTED_SPEC: ReasonInfo("The spec holds a field or value that this operator does not know.", True,
                                         "Upgrade the operator to the version of the CRD, or remove the field."),
     Reason.NAME_TAKEN: ReasonInfo("An object that is not ours already has the name of a child we need.", True,

@@ -101,6 +101,27 @@ PULLS = (
 )
 """What the kubelet says about an image. A table of its own, for words like "not found" mean less elsewhere."""
 
+LOGS = (
+    Row(r"CUDA out of memory|torch\.OutOfMemoryError", Reason.CRASHED,
+        "The GPU has too little memory: ask for a larger one, or lower engine.maxModelLen (a server) or "
+        "training.batchSize and dataset.maxTokens (a run)."),
+    Row(r"No available memory for the cache blocks|KV cache .* larger than|can be stored in KV cache", Reason.CRASHED,
+        "There is no room beside the weights for the context: lower engine.maxModelLen, or raise spec.resources."),
+    Row(r"No space left on device", Reason.CRASHED, "A volume is full: raise spec.workspace.size, or free the claim."),
+    Row(r"no kernel image is available", Reason.CRASHED,
+        "The image has no code for this GPU: use an image that is built for it, or another GPU "
+        "(spec.scheduling.nodeSelector)."),
+    Row(r"driver version is insufficient|forward compatibility was attempted", Reason.CRASHED,
+        "The node's NVIDIA driver is older than the image needs: update it, or use an older image."),
+    Row(r"uncorrectable ECC|\bXid\b|GPU has fallen off the bus", Reason.CRASHED,
+        "The GPU is broken: cordon its node, and let the next attempt land elsewhere."),
+    Row(r"Illegal instruction", Reason.CRASHED,
+        "The node's CPU lacks instructions that the image uses: choose another node (spec.scheduling.nodeSelector)."),
+    Row(r"architectures? .* not supported|does not recognize this architecture", Reason.CRASHED,
+        "The engine does not know this kind of model: use a newer engine image, or another base model."),
+)
+"""What libraries and engines say last. They change no reason, for words in a log prove less than an exit code."""
+
 _SHORT = re.compile(r"Insufficient (?P<what>[\w./-]+)")
 _FIELDS = {"cpu": "spec.resources.cpu", "memory": "spec.resources.memory", "nvidia.com/gpu": "spec.resources.gpus"}
 _PLACES = (

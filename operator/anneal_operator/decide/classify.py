@@ -11,7 +11,7 @@ from typing import Any
 from anneal_api.conditions import REASONS, Reason
 from anneal_api.redaction import redact_text
 from anneal_api.run import ExitCode, parse_progress
-from anneal_api.sentences import PULLS, sense, shortages, unscheduled_fix
+from anneal_api.sentences import LOGS, PULLS, sense, shortages, unscheduled_fix
 from anneal_operator.decide import objects
 from anneal_operator.decide.facts import Object, WriteError
 
@@ -37,6 +37,8 @@ _NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImage
 _NOT_STARTED = ("CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun")
 _CHILD_KILLED = re.compile(r"killed by signal: Killed|SIGKILL|exitcode *: *-9")
 """A child that the kernel killed for memory: the container lives on and fails without being called OOMKilled."""
+_PUT_OUT = ("Evicted", "UnexpectedAdmissionError", "NodeAffinity", "TopologyAffinityError")
+"""Why a kubelet lets no container of a pod run (again); also OutOfcpu and its like, when two pods race for a node."""
 _NO_EVIDENCE = ("FailedScheduling", "Unhealthy", "BackOff", "Failed")
 
 
@@ -201,14 +203,21 @@ def ended_badly(pod: Object, container: str, where: str, log: str) -> Verdict:
         text = f"{about}: a child was killed, most likely at the memory limit of {limit}; last log lines:\n{tail}"
         return Verdict.of(Reason.OUT_OF_MEMORY, text, terminal=False)
     text = f"{about}: exit code {_named(code)}; last log lines:\n{tail or words or 'there is no log to read'}"
-    return Verdict.of(Reason.CRASHED, text, terminal=False)
+    return Verdict.of(Reason.CRASHED, text, fix=fix_for(tail), terminal=False)
+
+
+def fix_for(tail: str) -> str:
+    """What helps against an end that a log's last lines explain; empty when they say nothing that we know."""
+    known = sense(tail, LOGS)
+    return known.fix if known else ""
 
 
 def _put_out(pod: Object, where: str) -> Verdict | None:
-    """Did the kubelet end the pod, for what it took of the node?"""
-    if objects.status(pod).get("reason") != "Evicted":
+    """Did the kubelet refuse the pod, or end it for what it took of the node?"""
+    reason = str(objects.status(pod).get("reason", ""))
+    if reason not in _PUT_OUT and not reason.startswith("OutOf"):
         return None
-    text = f"{where}, pod {objects.name(pod)}: {objects.status(pod).get('message', 'evicted')}"
+    text = f"{where}, pod {objects.name(pod)}: {objects.status(pod).get('message', reason)}"
     known = sense(text)
     if known and known.reason is Reason.DISK_FULL:
         return Verdict.of(known.reason, text, fix=known.fix)

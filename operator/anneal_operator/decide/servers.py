@@ -132,7 +132,7 @@ def _crashed(pod: Object, facts: Facts, where: str) -> Verdict | None:
             # Without the count: a status that changes with every restart tells nothing more.
             often = f"{where}, container {container}: ended {MAX_RESTARTS} times or more{_probe(pod, facts)}"
             text = f"{often}; last log lines:\n{tail}"
-            return Verdict.of(Reason.SERVER_CRASHED, text)
+            return Verdict.of(Reason.SERVER_CRASHED, text, fix=classify.fix_for(tail))
     return None
 
 

@@ -102,8 +102,9 @@ def _failed(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:
 def _why_ended(view: View, stage: Stage, pod: Object) -> Verdict:
     verdict = classify.ended_badly(pod, MAIN, f"stage {stage}", _log(view, pod, MAIN))
     if verdict.reason is Reason.CRASHED and (engine := classify.log_tail(_log(view, pod, ENGINE))):
-        text = f"{verdict.message}\nlast log lines of container {ENGINE}:\n{engine}"
-        return Verdict(verdict.reason, text, verdict.terminal)
+        what = verdict.message.partition(" Fix: ")[0]
+        text = f"{what}\nlast log lines of container {ENGINE}:\n{engine}"
+        return Verdict.of(verdict.reason, text, fix=classify.fix_for(engine), terminal=verdict.terminal)
     if verdict.reason is not Reason.OUT_OF_MEMORY or stage not in SMALL:
         return verdict
     what = verdict.message.partition(". Fix:")[0]
@@ -171,4 +172,4 @@ def _broken(view: View, stage: Stage, pod: Object) -> Verdict | None:
         return None
     tail = classify.log_tail(_log(view, pod, ENGINE)) or "there is no log to read"
     text = f"stage {stage}, container {ENGINE}: ended {engine['restartCount']} times; last log lines:\n{tail}"
-    return Verdict.of(Reason.SERVER_CRASHED, text)
+    return Verdict.of(Reason.SERVER_CRASHED, text, fix=classify.fix_for(tail))

@@ -183,6 +183,36 @@ def test_a_pod_that_its_node_put_out(
     assert fix in verdict.message.partition("Fix: ")[2]
 
 
+LAST_WORDS = {
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB": "ask for a larger one",
+    "ValueError: No available memory for the cache blocks.": "lower engine.maxModelLen",
+    "OSError: [Errno 28] No space left on device": "A volume is full",
+    "RuntimeError: CUDA error: no kernel image is available for execution on the device": "built for it",
+    "CUDA driver version is insufficient for CUDA runtime version": "driver is older",
+    "CUDA error: uncorrectable ECC error encountered": "cordon its node",
+    "Illegal instruction (core dumped)": "choose another node",
+    "ValueError: Model architectures ['Own'] are not supported for now.": "does not know this kind of model",
+    "KeyError: 'x'": "Read the last log lines",
+}
+
+
+@pytest.mark.parametrize(("line", "fix"), LAST_WORDS.items(), ids=range(len(LAST_WORDS)))
+def test_last_words_that_are_known_have_a_fix_and_change_no_reason(line: str, fix: str) -> None:
+    verdict = classify.ended_badly(make_pod(phase="Failed", state=exited(1)), "trainer", WHERE, f"start\n{line}\n")
+    assert (verdict.reason, verdict.terminal) == (Reason.CRASHED, False)
+    assert line.rstrip(".") in verdict.message
+    assert fix in verdict.message.partition("Fix: ")[2]
+
+
+@pytest.mark.parametrize("reason", ["OutOfcpu", "OutOfnvidia.com/gpu", "UnexpectedAdmissionError", "NodeAffinity"])
+def test_a_pod_that_its_node_refused_is_tried_again_elsewhere(reason: str) -> None:
+    pod = put_out("Pod was rejected: Allocate failed due to no healthy devices present", None)
+    pod["status"]["reason"] = reason
+    verdict = classify.ended_badly(pod, "trainer", WHERE, "")
+    assert (verdict.reason, verdict.terminal) == (Reason.EVICTED, False)
+    assert "no healthy devices" in verdict.message
+
+
 @pytest.mark.parametrize(("state", "text"), [
     ("CreateContainerError", "failed to generate container spec: no such device"),
     ("RunContainerError", "failed to create shim task"), ("CreateContainerConfigError", "cannot find volume x")])

@@ -115,7 +115,9 @@ def test_when_the_evaluator_fails_the_engine_has_the_last_word() -> None:
     world.logs = {(name, "trainer"): "nobody answers", (name, "engine"): "Illegal instruction"}
     world.step()
     assert "nobody answers" in world.condition("Ready")["message"]
-    assert world.condition("Ready")["message"].endswith("container engine:\nIllegal instruction")
+    what, _, fix = world.condition("Ready")["message"].partition(". Fix: ")
+    assert what.endswith("container engine:\nIllegal instruction")
+    assert "choose another node" in fix
 
 
 def test_an_engine_that_is_too_large_ends_the_run() -> None:
