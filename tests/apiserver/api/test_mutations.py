@@ -20,7 +20,7 @@ from tests.rig.api import Api, ApiError, Object, condition, path_of
 from tests.rig.operator import Operator
 from tests.rig.world import claim_of
 from tests.rig.world import finetunejob as plain_job
-from tests.unit.api.test_effects import DECIDED, SINGLE, children_of_deployment, children_of_run
+from tests.unit.api.test_effects import DECIDED, children_of_deployment, children_of_run
 
 EXAMPLES = Path(__file__).parent / "examples" / "good"
 BASES = {FINE_TUNE_JOB.kind: ("every-field.yaml",), MODEL_DEPLOYMENT.kind: (
@@ -100,7 +100,7 @@ def has_effect(kind: Kind, mutation: Mutation, spec: Object) -> bool:
     """Does the change, if it is one, change a child?"""
     before, after = (kind.spec.model_validate(one).to_wire() for one in (base(kind, mutation), spec))
     children = children_of_run if kind is FINE_TUNE_JOB else children_of_deployment
-    exempt = mutation.path in DECIDED[kind.kind] | SINGLE
+    exempt = mutation.path in DECIDED[kind.kind]
     return before == after or exempt or children(before) != children(after)
 
 
