@@ -1,6 +1,9 @@
 """The formulas of the memory page, against what transformers builds and what autograd really keeps."""
 
 import pytest
+
+pytest.importorskip("torch", reason="needs the torch stack: run by `make test-trainer`")
+
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
