@@ -17,7 +17,7 @@ from tests.rig.operator import IMAGES
 from tests.rig.world import finetunejob
 
 SOURCE = Path(__file__).with_name("twin")
-OWNER = Owner("anneal.dev/v1alpha1", "FineTuneJob", "owner-namespace", "owner-name", "00000000-owner")
+OWNER = Owner("anneal.dev/v1alpha1", "FineTuneJob", "the-namespace", "owner-name", "00000000-owner")
 """Placeholders, which main.go knows."""
 
 

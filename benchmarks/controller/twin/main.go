@@ -82,7 +82,7 @@ func fill(raw []byte, owner *unstructured.Unstructured) *unstructured.Unstructur
 	uid := string(owner.GetUID())
 	short := strings.ReplaceAll(uid, "-", "")[:8]
 	text := strings.NewReplacer("00000000-owner", uid, "00000000", short, "owner-name", owner.GetName(),
-		"owner-namespace", owner.GetNamespace()).Replace(string(raw))
+		"the-namespace", owner.GetNamespace()).Replace(string(raw))
 	result := &unstructured.Unstructured{}
 	must(json.Unmarshal([]byte(text), &result.Object))
 	return result

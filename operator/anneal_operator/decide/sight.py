@@ -146,6 +146,10 @@ def _without_pod(view: View, stage: Stage, job: Object, pods: list[Object]) -> S
         text = f"stage {stage}: pod {objects.name(pods[-1])} was evicted or preempted{f' ({why})' if why else ''}; " \
                "its Job makes another"
         return Sight("waiting", verdict=Verdict.of(Reason.PREEMPTED, text), job=job)
+    if pods:
+        # The Job controller is about to say how it ended: until then there is nothing new to tell.
+        said = view.stage(stage).message or made_text(stage, objects.name(job))
+        return Sight("working", said, pod=pods[-1], job=job)
     verdict = classify.no_pod(job, view.facts.found.events, f"stage {stage}, Job {objects.name(job)}")
     return _held_up(view, stage, job, verdict) if verdict else Sight(
         "working", made_text(stage, objects.name(job)), job=job)

@@ -179,6 +179,18 @@ def test_a_start_costs_no_search_for_events_and_no_word_of_its_own() -> None:
     assert world.condition("Ready")["reason"] == "VolumeNotReady"
 
 
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_pod_that_ended_before_its_job_is_no_news(code: int) -> None:
+    world = at_stage("prepare")
+    said = world.status
+    assert "is running" in world.condition("Ready")["message"]
+    world.end_pod(world.of("Pod")[0], End(code))
+    world.now += PATIENCE
+    assert (world.needs().events_of, world.needs().logs) == ((), ())
+    world.step()
+    assert world.status == said
+
+
 def test_what_keeps_a_young_pod_from_starting_is_told_at_once() -> None:
     world = World(make_finetunejob())
     world.run(until=lambda w: "prepare-0" in w.job_names())
