@@ -3,6 +3,8 @@
 import asyncio
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.contract.conftest import started
+from tests.contract.conftest import ENVIRONMENT, started
+from tests.contract.model import serve_spec
 from tests.rig.operator import free_port
 
 pytestmark = pytest.mark.torch
@@ -151,6 +154,26 @@ async def test_what_nobody_foresaw_is_a_500_in_the_same_shape(small: Small, monk
         answer = await client.post("/v1/completions", json=BODY)
         assert (answer.status_code, answer.json()["error"]["type"]) == (500, "InternalServerError")
         assert "division" not in answer.text
+
+
+def test_sigterm_ends_a_server_that_still_loads(tmp_path: Path, models: Path) -> None:
+    spec = tmp_path / "serve.json"
+    spec.write_text(serve_spec(models, free_port()))
+    process = subprocess.Popen([sys.executable, "-m", "anneal_server", "serve", "--spec", str(spec)], env=ENVIRONMENT,
+                               stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not _handles_sigterm(process.pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # a process tells nobody which signals it handles
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+
+
+def _handles_sigterm(pid: int) -> bool:
+    """By the kernel's own list of the signals that a process handles."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 async def test_sigterm_lets_an_answer_under_way_finish(tmp_path: Path, models: Path) -> None:

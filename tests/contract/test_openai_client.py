@@ -1,6 +1,7 @@
 """The official client against the transformers engine, and its answers against those of transformers itself."""
 
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -162,6 +163,19 @@ def test_a_text_is_continued_from_words_or_tokens(client: Any) -> None:
 def test_messages_may_come_in_parts(client: Any) -> None:
     parts = [{"role": "user", "content": [{"type": "text", "text": MESSAGES[0]["content"]}]}]
     assert content(chat(client, messages=parts)) == content(chat(client))
+
+
+def test_anneal_chat_speaks_to_it(client: Any, server: Server) -> None:
+    from anneal_cli import openai as cli
+
+    def connected() -> socket.socket:
+        return socket.create_connection(("127.0.0.1", server.port))
+
+    with connected() as stream:
+        assert cli.models(stream) == list(NAMES)
+    with connected() as stream:
+        found = "".join(cli.answer(stream, TUNED, MESSAGES, max_tokens=24, temperature=0.0))
+    assert found == content(chat(client))
 
 
 REFUSED: dict[str, tuple[dict[str, Any], int, str, str]] = {

@@ -1,48 +1,28 @@
-"""Load the model, answer until SIGTERM, then finish what was begun."""
+"""python -m anneal_server.inference"""
 
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
 
-import uvicorn
+from anneal_server.inference.options import parse
 
-from anneal_server.inference.app import Api
-from anneal_server.inference.engine import Engine
-from anneal_server.inference.limits import Gate
-from anneal_server.inference.options import DRAIN_SECONDS, Options, parse
-from anneal_server.inference.weights import Weights
-
-
-class Server(uvicorn.Server):  # type: ignore[misc]
-    """Tells its engine that the end is near."""
-
-    def __init__(self, config: uvicorn.Config, engine: Engine) -> None:
-        super().__init__(config)
-        self._engine = engine
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """No new requests; those under way are finished by uvicorn."""
-        self._engine.slots.draining = True
-        super().handle_exit(sig, frame)
+STOPPED = 128 + signal.SIGTERM
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point."""
-    server = make(parse(argv))
-    # uvicorn raises the signal again when it is done; an orderly end is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    server.run()
-    return 0
+    # The first process of a container has no default for SIGTERM: without a handler it would be ignored, and a pod
+    # that is removed while its model loads would stay for the whole of its grace period.
+    signal.signal(signal.SIGTERM, leave)
+    from anneal_server.inference.server import run  # takes seconds: torch
+
+    return run(parse(argv))
 
 
-def make(options: Options) -> Server:
-    """The server, with its model loaded."""
-    engine = Engine(options, Weights(options))
-    config = uvicorn.Config(
-        Gate(Api(engine).app(), options.max_body), host="0.0.0.0", port=options.port, access_log=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS, timeout_keep_alive=30, server_header=False)
-    return Server(config, engine)
+def leave(_number: int, _frame: FrameType | None) -> None:
+    """Nothing has been begun yet that should be finished."""
+    sys.exit(STOPPED)
 
 
 if __name__ == "__main__":
