@@ -22,6 +22,19 @@ NEAR = 0.25
 """Two tokens whose log-probabilities differ by less are a tie: kernels that add in another order decide it."""
 
 
+@asynccontextmanager
+async def deployed(api: Api, manifest: Object) -> AsyncIterator[None]:
+    """A ModelDeployment that is gone with all its pods at the end: the next test counts what is there."""
+    made = await api.create(manifest)
+    meta = made["metadata"]
+    try:
+        yield
+    finally:
+        await api.delete("ModelDeployment", meta["namespace"], meta["name"])
+        for pod in await api.list("Pod", meta["namespace"], f"anneal.dev/uid={meta['uid']}"):
+            await api.until("Pod", meta["namespace"], pod["metadata"]["name"], lambda found: not found, 90)
+
+
 async def ask(api: Api, name: str, model: str, question: str) -> Object:
     """A greedy answer with its tokens, through the Service."""
     body = {"model": model, "messages": [{"role": "user", "content": question}], "max_tokens": TOKENS,
@@ -50,9 +63,9 @@ async def test_one_artifact_answers_alike_on_both_engines(api: Api, space: str) 
     on_vllm = await api.get("ModelDeployment", DEMO, "support")
     spec = {"model": {"fineTuneJobRef": {"name": "support"}}, "servedName": "support",
             "engine": {"type": "transformers", "maxModelLen": 1024}, "resources": {"cpu": "1", "memory": "3Gi"}}
-    await api.create({"apiVersion": on_vllm["apiVersion"], "kind": "ModelDeployment",
-                      "metadata": {"name": name, "namespace": DEMO}, "spec": spec})
-    try:
+    made = {"apiVersion": on_vllm["apiVersion"], "kind": "ModelDeployment", "spec": spec,
+            "metadata": {"name": name, "namespace": DEMO}}
+    async with deployed(api, made):
         served = await api.until("ModelDeployment", DEMO, name, ready, 240)
         assert served["status"]["stable"]["artifact"] == on_vllm["status"]["stable"]["artifact"]
         listed = await api.call("GET", f"/api/v1/namespaces/{DEMO}/services/{name}:http/proxy/v1/models")
@@ -62,8 +75,6 @@ async def test_one_artifact_answers_alike_on_both_engines(api: Api, space: str) 
                 here, there = await ask(api, name, model, question), await ask(api, "support", model, question)
                 assert here["prompt_token_ids"] == there["prompt_token_ids"]
                 same_or_near_tie(here, there)
-    finally:
-        await api.delete("ModelDeployment", DEMO, name)
 
 
 class Traffic:
@@ -123,30 +134,30 @@ def _asking(image: str, url: str, model: str) -> Object:
 async def test_revisions_come_and_go_and_no_request_fails(api: Api, space: str, images: dict[str, str]) -> None:
     name = "rolling"
     engine = {"type": "transformers", "maxModelLen": 128}
-    await api.create(modeldeployment(name, model={"uri": f"pvc://{CLAIM}/tiny"}, engine=engine, resources=SMALL))
-    first = await api.until("ModelDeployment", space, name, ready, 180)
-    old = first["status"]["stable"]["hash"]
-    async with traffic(api, space, images["trainer"], first["status"]["url"], name) as asked:
-        await asked.more(5)
+    made = modeldeployment(name, model={"uri": f"pvc://{CLAIM}/tiny"}, engine=engine, resources=SMALL)
+    async with deployed(api, made):
+        first = await api.until("ModelDeployment", space, name, ready, 180)
+        old = first["status"]["stable"]["hash"]
+        async with traffic(api, space, images["trainer"], first["status"]["url"], name) as asked:
+            await asked.more(5)
 
-        # A new revision takes over.
-        await api.patch("ModelDeployment", space, name, {"spec": {"engine": {"maxModelLen": 192}}})
-        second = await api.until("ModelDeployment", space, name, lambda r: _serving(r) not in ("", old), 180)
-        new = second["status"]["stable"]["hash"]
-        await _gone(api, space, old)
-        await asked.more(20)
+            # A new revision takes over.
+            await api.patch("ModelDeployment", space, name, {"spec": {"engine": {"maxModelLen": 192}}})
+            second = await api.until("ModelDeployment", space, name, lambda r: _serving(r) not in ("", old), 180)
+            new = second["status"]["stable"]["hash"]
+            await _gone(api, space, old)
+            await asked.more(20)
 
-        # A broken one does not: what serves is not touched, and the status says why.
-        await api.patch("ModelDeployment", space, name, {"spec": {"resources": {"memory": "64Mi"}}})
-        found = await api.until("ModelDeployment", space, name,
-                                lambda r: condition(r, "Ready").get("reason") == "RolledBack", 180)
-        failed = found["status"]["failed"]
-        assert (failed["reason"], found["status"]["stable"]["hash"]) == ("OOMKilled", new)
-        assert "64Mi" in condition(found, "RolledBack")["message"]
-        assert condition(found, "Ready")["status"] == "True"
-        await _gone(api, space, failed["hash"])
-        await asked.more(20)
-    await api.delete("ModelDeployment", space, name)
+            # A broken one does not: what serves is not touched, and the status says why.
+            await api.patch("ModelDeployment", space, name, {"spec": {"resources": {"memory": "64Mi"}}})
+            found = await api.until("ModelDeployment", space, name,
+                                    lambda r: condition(r, "Ready").get("reason") == "RolledBack", 180)
+            failed = found["status"]["failed"]
+            assert (failed["reason"], found["status"]["stable"]["hash"]) == ("OOMKilled", new)
+            assert "64Mi" in condition(found, "RolledBack")["message"]
+            assert condition(found, "Ready")["status"] == "True"
+            await _gone(api, space, failed["hash"])
+            await asked.more(20)
 
 
 def _serving(resource: Object) -> str:
