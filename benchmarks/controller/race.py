@@ -186,7 +186,7 @@ class Course:
     def _read(self) -> list[Request]:
         new, self._offset = audit.read(self._log, self._offset)
         self._requests += new
-        if any(request.ours and request.write for request in new):
+        if any(request.ours and request.write and request.status < 400 for request in new):
             self._moved = time.monotonic()
         return self._requests
 
