@@ -3,10 +3,13 @@
 import argparse
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from benchmarks import machine
 from benchmarks.controller import race, report
@@ -25,10 +28,16 @@ def main() -> int:
     parser.add_argument("--quiet", type=float, default=30.0, help="seconds for which idle requests are counted (30)")
     parser.add_argument("--folder", type=Path, help="keep the logs here")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
     with tempfile.TemporaryDirectory(prefix="bench-controller-") as temporary:
         found = _rounds(arguments, arguments.folder or Path(temporary))
     print(report.table(found["anneal"], found["twin"]))
     return 0 if all(goal.met for goal in report.goals(found["anneal"], found["twin"])) else EXIT_MISSED
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    """A run that is stopped must not leave contenders and control planes behind."""
+    raise SystemExit(128 + number)
 
 
 def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.Figures]]:
