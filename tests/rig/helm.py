@@ -37,7 +37,8 @@ class Helm:
     def __call__(self, *arguments: str) -> Answer:
         argv = [str(self.program), "--kubeconfig", str(self.kubeconfig), "--namespace", self.namespace, *arguments]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        return Answer(done.returncode == 0, done.stdout + done.stderr)
+        # Warnings are not part of what was asked for: values and manifests are read back from here.
+        return Answer(done.returncode == 0, done.stdout + (done.stderr if done.returncode else ""))
 
     def must(self, *arguments: str) -> str:
         """The output of a command that has to work."""
