@@ -1,18 +1,24 @@
 """Our CRDs, as generated now, on an API server of a rig."""
 
+import asyncio
 import json
 import subprocess
 import sys
 
-from tests.rig.api import Api, Object
+from tests.rig.api import Api, ApiError, Object
 from tests.rig.operator import ROOT
 
 
 async def install_kinds(api: Api) -> None:
-    """Make the API server know our kinds; returns when it serves them."""
-    for crd in our_crds():
+    """Make the API server know our kinds; returns when it serves and explains them."""
+    crds = our_crds()
+    for crd in crds:
         await api.create(crd)
         await api.until("CustomResourceDefinition", "", crd["metadata"]["name"], _established)
+    async with asyncio.timeout(30):
+        # The OpenAPI document follows by moments, and there is nothing to watch.
+        while not await _explained(api, {crd["spec"]["names"]["kind"] for crd in crds}):
+            await asyncio.sleep(0.05)
 
 
 def our_crds() -> list[Object]:
@@ -25,6 +31,16 @@ def our_crds() -> list[Object]:
         crds += crd if isinstance(crd, list) else crd.get("items", [crd])
         text = text[end:]
     return crds
+
+
+async def _explained(api: Api, kinds: set[str]) -> bool:
+    try:
+        document = await api.call("GET", "/openapi/v3/apis/anneal.dev/v1alpha1")
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return False
+    return {f"dev.anneal.v1alpha1.{kind}" for kind in kinds} <= document["components"]["schemas"].keys()
 
 
 def _established(crd: Object) -> bool:
