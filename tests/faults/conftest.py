@@ -1,10 +1,12 @@
 """Faults against a real API server: kill, refuse, cut, freeze and replay, with invariants checked at each write."""
 
 import asyncio
+import fcntl
 import json
+import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from itertools import count
 from pathlib import Path
@@ -13,11 +15,15 @@ import pytest
 
 from anneal_localcluster.control_plane import ControlPlane
 from tests.rig.api import Api
+from tests.rig.lives import LIVES
 from tests.rig.player import Player
-from tests.rig.world import World
+from tests.rig.world import Trace, World
 
 ROOT = Path(__file__).parents[2]
+CANARY = "canary-9f2c4e"
+"""A token that no write may hold (I7)."""
 MakeWorld = Callable[[], AbstractAsyncContextManager[World]]
+Undisturbed = Callable[[str], Awaitable[Trace]]
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +77,7 @@ async def make_world(kubeconfig: Path, node: None, tmp_path: Path) -> MakeWorld:
         number = next(_numbers)
         folder = tmp_path / f"world-{number}"
         folder.mkdir()
-        return World(kubeconfig, f"world-{number}", folder)
+        return World(kubeconfig, f"world-{number}", folder, secrets=(CANARY,))
 
     return make
 
@@ -86,3 +92,28 @@ async def world(make_world: MakeWorld) -> AsyncIterator[World]:
         assert made.invariants.violations == []
         assert "in a way nobody thought of" not in made.operator.text()
         assert made.may_end or "Traceback" not in made.operator.text()
+
+
+@pytest.fixture
+def undisturbed(make_world: MakeWorld, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """How a life goes that nothing disturbs; lived once, and remembered for all workers of this run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    async def trace(life: str) -> Trace:
+        with (folder / f"{life}.lock").open("w") as lock:
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            known = folder / f"{life}.json"
+            if not known.exists():
+                known.write_text(json.dumps((await _live(make_world, life)).__dict__))
+            return Trace(**json.loads(known.read_text()))
+
+    return trace
+
+
+async def _live(make_world: MakeWorld, life: str) -> Trace:
+    async with make_world() as world:
+        world.operator.start()
+        trace = await LIVES[life](world)
+        assert world.invariants.violations == []
+        return trace

@@ -34,7 +34,6 @@ async def test_conflicts_on_every_second_write_are_retried(world: World) -> None
 
 
 FORBIDDEN = {
-    "PermissionDenied": 'jobs.batch is forbidden: User "operator" cannot create resource "jobs" in API group "batch"',
     "QuotaExceeded": "exceeded quota: team, requested: count/jobs.batch=1, used: count/jobs.batch=2, limited: 2",
     "PodRejected": "admission webhook denied the request",
 }
@@ -42,7 +41,7 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("reason", FORBIDDEN)
 async def test_a_refused_job_is_explained_and_made_once_it_is_allowed(world: World, reason: str) -> None:
-    """F26, F27: one 403 has several causes; none of them ends the run."""
+    """F26: one 403 has several causes; none of them ends the run."""
 
     async def forbid(write: Write) -> web.StreamResponse | None:
         wanted = (write.method, write.resource) == ("POST", "jobs")
@@ -125,6 +124,22 @@ async def test_rights_that_are_taken_away_and_given_back(world: World) -> None:
     published = await world.until("FineTuneJob", "run", "True", "Published", LIMIT_SECONDS + 30)
     assert min(write.at for write in world.proxy.writes if write.at > back) - back < LIMIT_SECONDS
     assert [s["failures"] for s in published["status"]["stages"]] == [0, 0, 0, 0]
+
+
+async def test_a_right_that_is_missing_is_named(world: World) -> None:
+    """F27: the Role of the chart without the right to create Jobs."""
+    await give_rights(world)
+    world.operator.kill()
+    role = await world.api.get("Role", world.namespace, "anneal")
+    without = [{**rule, "verbs": [verb for verb in rule["verbs"] if verb != "create"]} if "jobs" in rule["resources"]
+               else rule for rule in role["rules"]]
+    await world.api.patch("Role", world.namespace, "anneal", {"rules": without})
+    world.operator.start()
+    await world.api.create(finetunejob("run"), world.namespace)
+    said = await world.until("FineTuneJob", "run", "False", "PermissionDenied", 30)
+    assert 'cannot create resource "jobs"' in condition(said, "Ready")["message"]
+    await world.api.patch("Role", world.namespace, "anneal", {"rules": role["rules"]})
+    await world.until("FineTuneJob", "run", "True", "Published", LIMIT_SECONDS)
 
 
 async def give_rights(world: World) -> None:

@@ -73,7 +73,7 @@ def steps() -> list[Step]:
         Step("generated", (dev, "tools/generate.py", "--check"), needs=("node", "unit")),
         pytest_step("apiserver", dev, "-m", "apiserver", "tests/apiserver", needs=("node", "images", "unit")),
         # Faults wait more than they work.
-        pytest_step("faults", dev, "-m", "apiserver and not exhaustive", "tests/faults", "-n", "3",
+        pytest_step("faults", dev, "-m", "apiserver and not exhaustive", "tests/faults", "-n", "4",
                     needs=("apiserver",)),
         Step("trainer", trainer, needs=("faults",)),
         # Images wait for networks and disks while Kubernetes is compiled; both are there before tests count seconds.
