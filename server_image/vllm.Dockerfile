@@ -18,6 +18,7 @@ RUN case "$VLLM" in cpu) packages=libnuma1 ;; *) packages="gcc libc6-dev" ;; esa
 
 # Our own code comes last: a change to it rebuilds these small layers only.
 COPY operator/anneal_api /app/anneal_api
+COPY server_image/vllm_python /app
 COPY server_image/anneal_server /app/anneal_server
 RUN python -m compileall -q /app
 USER 10001:10001
