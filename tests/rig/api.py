@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import json
+import socket
 import ssl
 import tempfile
+import weakref
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -82,10 +84,19 @@ class Api:
         self.url: str = cluster["server"]
         self.tls = ssl_context(cluster, user) if self.url.startswith("https") else None
         self._session: aiohttp.ClientSession | None = None
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def _socket(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        made = socket.socket(family, kind, protocol)
+        self._sockets.add(made)
+        return made
 
     async def __aenter__(self) -> "Api":
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self.tls if self.tls else False, limit=0),
+            connector=aiohttp.TCPConnector(
+                ssl=self.tls if self.tls else False, limit=0, socket_factory=self._socket
+            ),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=10),
         )
         return self
@@ -93,6 +104,10 @@ class Api:
     async def __aexit__(self, *_: object) -> None:
         assert self._session
         await self._session.close()
+        # A request that was cancelled says goodbye by TLS, which nobody waits for: the loop must last as long.
+        async with asyncio.timeout(10):
+            while any(made.fileno() >= 0 for made in self._sockets):
+                await asyncio.sleep(0.01)
 
     def request(self, method: str, path: str, **kwargs: Any) -> Any:
         """The raw request, for streams."""
