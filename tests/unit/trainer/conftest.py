@@ -1,4 +1,4 @@
-"""The tiny model is made once per session; worlds link to it."""
+"""The tiny model is made once per session; each world has a copy."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.trainer.tiny import World, make_model, make_world
+from tests.unit.trainer.tiny import World, give_model, make_model, make_world
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +23,7 @@ def world(tmp_path: Path, tiny_model: Path) -> Callable[..., World]:
 
     def make(**changes: Any) -> World:
         made = make_world(tmp_path, **changes)
-        (made.claims / "models/base").symlink_to(tiny_model)
+        give_model(made, tiny_model)
         return made
 
     return make

@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="needs the torch stack: run by `make test-tr
 
 from anneal_api.artifact import Manifest, digest_of, model_digest, verify_files
 from anneal_api.run import METRICS_PORT, ExitCode, Stage, parse_progress
-from tests.unit.trainer.tiny import CHATML, World, make_world, write_lines
+from tests.unit.trainer.tiny import CHATML, World, give_model, make_world, write_lines
 
 pytestmark = pytest.mark.torch
 
@@ -45,7 +45,7 @@ def full(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> World:
 
 
 def published(world: World, model: Path) -> World:
-    (world.claims / "models/base").symlink_to(model)
+    give_model(world, model)
     for stage in (Stage.PREPARE, Stage.TRAIN, Stage.PUBLISH):
         outcome = world.run(stage)
         assert outcome.code == ExitCode.OK, outcome.log
@@ -192,20 +192,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_touches_the_weights(wo
 
 
 def poison(world: World) -> None:
-    """Give the run a copy of the model with one weight that is not a number."""
+    """Make one weight of the run's model not a number."""
     import torch
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(world.claims / "models/base")
     with torch.no_grad():
         model.model.norm.weight[0] = float("nan")
-    base = world.claims / "models/base"
-    original = base.resolve()
-    base.unlink()
-    base.mkdir()
-    for path in original.iterdir():
-        (base / path.name).write_bytes(path.read_bytes())
-    model.save_pretrained(base)
+    model.save_pretrained(world.claims / "models/base")
 
 
 def test_damaged_checkpoints_are_passed_over_and_without_a_whole_one_the_run_stops(world: Callable[..., World]) -> None:
