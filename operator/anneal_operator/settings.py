@@ -14,14 +14,15 @@ class PodSettings:
 
     trainer_image: str
     vllm_image: str
-    transformers_image: str
+    transformers_image: str = ""
+    """Empty where the operator is newer than the chart that installed it."""
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     service_account: str = ""
     """Service account of training and serving pods; empty: the namespace's default. No token is mounted either way."""
 
     def engine_image(self, engine: str) -> str:
-        """The image that holds an engine and anneal_server."""
+        """The image that holds an engine and anneal_server; empty when the chart gave none."""
         return {"vllm": self.vllm_image, "transformers": self.transformers_image}[engine]
 
 
@@ -65,7 +66,7 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         pods=PodSettings(
             trainer_image=need("ANNEAL_TRAINER_IMAGE"),
             vllm_image=need("ANNEAL_VLLM_IMAGE"),
-            transformers_image=need("ANNEAL_TRANSFORMERS_IMAGE"),
+            transformers_image=env.get("ANNEAL_TRANSFORMERS_IMAGE", ""),
             image_pull_policy=env.get("ANNEAL_IMAGE_PULL_POLICY", "IfNotPresent"),
             image_pull_secrets=words("ANNEAL_IMAGE_PULL_SECRETS"),
             service_account=env.get("ANNEAL_POD_SERVICE_ACCOUNT", ""),

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from anneal_api.serve import PORT
 from anneal_dev.environment import ROOT, python_of
 from tests.rig.api import Api
 
@@ -14,13 +15,12 @@ DEMO = "anneal-demo"
 
 
 async def test_the_official_client_and_a_fuzzer_speak_to_vllm(api: Api) -> None:
-    service = await api.get("Service", DEMO, "support")
-    url = f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+    pods = await api.list("Pod", DEMO, "anneal.dev/kind=ModelDeployment,anneal.dev/name=support,anneal.dev/revision")
+    (pod,) = [pod for pod in pods if pod["status"]["phase"] == "Running"]
+    url = f"http://{pod['status']['podIP']}:{PORT}"
     env = {**os.environ, "ANNEAL_VLLM_URL": url, "ANNEAL_VLLM_MODEL": "support"}
     argv = [python_of("trainer"), "-m", "pytest", "-q", "-m", "torch", "tests/contract/test_on_vllm.py"]
     done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:]
-    pods = await api.list("Pod", DEMO, "anneal.dev/kind=ModelDeployment,anneal.dev/name=support,anneal.dev/revision")
-    running = [pod for pod in pods if pod["status"]["phase"] == "Running"]
-    assert running
-    assert [c["restartCount"] for pod in running for c in pod["status"]["containerStatuses"]] == [0] * len(running)
+    after = await api.get("Pod", DEMO, pod["metadata"]["name"])
+    assert [container["restartCount"] for container in after["status"]["containerStatuses"]] == [0]

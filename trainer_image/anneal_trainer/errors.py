@@ -20,6 +20,8 @@ A message says what is wrong, where, and how to fix it. Everything else that is 
 """
 
 import errno
+import os
+import shutil
 from pathlib import Path
 from typing import ClassVar
 
@@ -83,6 +85,8 @@ class Preempted(BaseException):
     exit_code: ClassVar[int] = ExitCode.PREEMPTED
 
 
+MIB = 1 << 20
+_MORE_SPACE = "Fix: raise workspace.size, or free space on the output claim."
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNAVAILABLE = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN)
 
@@ -95,22 +99,30 @@ def storage_error(error: BaseException) -> StageError | None:
             return _full(seen) if seen.errno in _FULL else _broken(seen)
         # Rust code (safetensors) reports the errno in words only.
         if "No space left on device" in str(seen):
-            return DiskFull(
-                f"no space left on a volume: {seen}. Fix: raise workspace.size, or free space on the output claim."
-            )
+            return DiskFull(f"no space left on volume {fullest_volume()}. {_MORE_SPACE}")
         seen = seen.__cause__ or seen.__context__
     return None
 
 
 def _full(error: OSError) -> DiskFull:
-    where = f" {mount_of(Path(error.filename))} (writing {error.filename})" if error.filename else ""
-    return DiskFull(f"no space left on volume{where}. Fix: raise workspace.size, or free space on the output claim.")
+    # A write, other than an open, does not say to which file.
+    named = f"{mount_of(Path(error.filename))} (writing {error.filename})" if error.filename else fullest_volume()
+    return DiskFull(f"no space left on volume {named}. {_MORE_SPACE}")
 
 
 def _broken(error: OSError) -> StorageUnavailable:
     return StorageUnavailable(
         f"storage does not answer: {error}. Fix: look at the volume's node and its storage class."
     )
+
+
+def fullest_volume(mounts: Path = Path("/proc/self/mounts")) -> str:
+    """The writable volume with the smallest part of it free, and how much that is."""
+    entries = (line.split() for line in mounts.read_text().splitlines())
+    writable = (place for _, place, _, options, *_ in entries if "rw" in options.split(","))
+    usage = {place: shutil.disk_usage(place) for place in writable if os.path.isdir(place)}
+    place, used = min(((p, u) for p, u in usage.items() if u.total), key=lambda entry: entry[1].free / entry[1].total)
+    return f"{place} ({used.free / MIB:.1f} of {used.total / MIB:.1f} MiB free)"
 
 
 def mount_of(path: Path) -> Path:

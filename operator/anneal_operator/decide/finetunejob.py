@@ -109,7 +109,7 @@ def plan(facts: Facts, now: datetime, settings: PodSettings) -> Plan:
     try:
         view = View.of(facts, now)
     except ValidationError as error:
-        return unsupported.plan(facts.resource, error, now)
+        return unsupported.plan(facts.resource, unsupported.field(error), now)
     if view.needs_new_run:
         return _begin(view)
     move = next_move(view, settings) if view.run.state == "Running" else _rest(view)

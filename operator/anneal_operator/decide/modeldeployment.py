@@ -93,7 +93,11 @@ def plan(facts: Facts, now: datetime, settings: PodSettings) -> Plan:
     try:
         view = View.of(facts, now, settings)
     except ValidationError as error:
-        return unsupported.plan(facts.resource, error, now)
+        return unsupported.plan(facts.resource, unsupported.field(error), now)
+    engine = view.spec.engine.type
+    if not settings.engine_image(engine):
+        text = f"spec.engine.type: the chart that installed the operator has no image for {engine}"
+        return unsupported.plan(facts.resource, text, now)
     resolved = resolve(facts, view.owner, view.spec, view.status, settings, now)
     if resolved.artifact is None:
         return _unresolved(view, resolved)

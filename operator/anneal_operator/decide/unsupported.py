@@ -1,4 +1,4 @@
-"""A spec that this operator does not know: an older operator under a newer CRD, or a CRD that was loosened."""
+"""A spec that this operator cannot follow: an older operator under a newer CRD, a newer one under an older chart."""
 
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,9 @@ from anneal_operator.decide.plan import Plan
 from anneal_operator.decide.readiness import Outlook, announce, summarise
 
 
-def plan(resource: Object, error: ValidationError, now: datetime) -> Plan:
-    """Touch nothing, and name the field. The rest of the status stays: children may be at work."""
-    outlook = Outlook("failed", Reason.UNSUPPORTED_SPEC, Verdict.of(Reason.UNSUPPORTED_SPEC, _text(error)).message)
+def plan(resource: Object, text: str, now: datetime) -> Plan:
+    """Touch nothing, and say which field. The rest of the status stays: children may be at work."""
+    outlook = Outlook("failed", Reason.UNSUPPORTED_SPEC, Verdict.of(Reason.UNSUPPORTED_SPEC, text).message)
     generation, status = int(resource["metadata"]["generation"]), dict(resource.get("status") or {})
     old = [Condition.model_validate(c) for c in status.get("conditions") or []]
     new = summarise(old, outlook, generation, now)
@@ -23,7 +23,8 @@ def plan(resource: Object, error: ValidationError, now: datetime) -> Plan:
     return Plan(status=written, events=announce(old, new, outlook))
 
 
-def _text(error: ValidationError) -> str:
+def field(error: ValidationError) -> str:
+    """The first field that is not known, and why."""
     found = error.errors(include_url=False, include_input=False)
     first = found[0]
     where = ".".join(["spec", *(str(part) for part in first["loc"])])

@@ -23,6 +23,7 @@ from anneal_trainer.errors import (
     ModelNotFound,
     NoValidCheckpoint,
     StorageUnavailable,
+    fullest_volume,
     storage_error,
 )
 from anneal_trainer.places import Places
@@ -330,6 +331,21 @@ class TestErrors:
 
         assert isinstance(found, DiskFull)
         assert f"(writing {tmp_path}/model.safetensors)" in str(found)
+
+    @pytest.mark.parametrize("error", [
+        OSError(errno.ENOSPC, "No space left on device"), RuntimeError("No space left on device (os error 28)"),
+    ], ids=["a write", "safetensors"])
+    def test_a_full_disk_that_names_no_file_is_the_fullest_volume(self, error: Exception) -> None:
+        found = storage_error(error)
+
+        assert isinstance(found, DiskFull)
+        assert fullest_volume() in str(found)
+
+    def test_the_fullest_volume_is_a_writable_one(self, tmp_path: Path) -> None:
+        mounts = tmp_path / "mounts"
+        mounts.write_text(f"proc /proc proc rw 0 0\nsys /sys/x sysfs ro 0 0\ndisk {tmp_path} ext4 rw,relatime 0 0\n")
+
+        assert fullest_volume(mounts).startswith(f"{tmp_path} (")
 
     @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
     def test_storage_that_does_not_answer_may_be_tried_again(self, code: int) -> None:

@@ -1,6 +1,7 @@
 """Lives of a ModelDeployment: pinned, started, switched when all of it is Ready, and honest about what is wrong."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from anneal_operator.decide.facts import WriteError
 from tests.factories import (
     ARTIFACT,
     DIGEST,
+    SETTINGS,
     Object,
     at,
     exited,
@@ -389,3 +391,14 @@ def test_an_unknown_field_is_named_and_what_serves_goes_on() -> None:
     assert world.condition("Stalled")["reason"] == "UnsupportedSpec"
     assert "spec.strategy" in world.condition("Stalled")["message"]
     assert (world.created, world.deleted) == (made, [])
+
+
+def test_an_engine_that_the_chart_gave_no_image_for_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator that is newer than the chart that installed it."""
+    monkeypatch.setattr("tests.unit.operator.decide.world.SETTINGS", replace(SETTINGS, transformers_image=""))
+    world = of_job()
+    world.spec(engine={"type": "transformers"})
+    plan = world.step()
+    assert world.condition("Stalled")["reason"] == "UnsupportedSpec"
+    assert "no image for transformers" in world.condition("Stalled")["message"]
+    assert (plan.creates, plan.applies) == ((), ())
