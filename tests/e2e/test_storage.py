@@ -134,9 +134,9 @@ async def small_disk(api: Api, mebibytes: int) -> AsyncIterator[Path]:
     try:
         await api.create(_volume(folder, mebibytes))
         yield folder
-        await api.delete("PersistentVolume", "", DISK)
-        await api.until("PersistentVolume", "", DISK, lambda gone: not gone, 60)
     finally:
+        # Protected as long as a claim has it, it goes with the claim.
+        await api.delete("PersistentVolume", "", DISK)
         run(["umount", "--lazy", str(folder)])
         folder.rmdir()
 

@@ -58,7 +58,7 @@ async def test_chart_comes_and_goes_and_nothing_that_runs_is_restarted(
         helm = Helm(kubeconfig, version)
         await asyncio.to_thread(helm.must, "uninstall", "anneal", *WAIT)
         await asyncio.to_thread(helm.must, "install", "anneal", str(PREVIOUS), "--values", str(values), *WAIT)
-        await asyncio.to_thread(helm.must, "upgrade", "anneal", str(CHART), "--reuse-values", *added, *WAIT)
+        await asyncio.to_thread(helm.must, "upgrade", "anneal", str(CHART), "--reset-then-reuse-values", *added, *WAIT)
         step = await trained_beyond(api, space, step)
         after = await work(api, space, DEMO)
         assert {name: after.get(name) for name in before} == before
