@@ -4,8 +4,6 @@ import asyncio
 import fcntl
 import json
 import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from itertools import count
@@ -15,6 +13,7 @@ import pytest
 
 from anneal_localcluster.control_plane import ControlPlane
 from tests.rig.api import Api
+from tests.rig.kinds import install_kinds
 from tests.rig.lives import LIVES
 from tests.rig.player import Player
 from tests.rig.world import Trace, World
@@ -35,23 +34,8 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 async def _install(kubeconfig: Path) -> None:
-    text = subprocess.run(
-        [sys.executable, "-m", "anneal_api.crd"], cwd=ROOT / "operator", check=True, capture_output=True, text=True
-    ).stdout
-    decoder, crds = json.JSONDecoder(), []
-    while text := text.strip():
-        crd, end = decoder.raw_decode(text)
-        crds += crd if isinstance(crd, list) else crd.get("items", [crd])
-        text = text[end:]
     async with Api(kubeconfig) as api:
-        for crd in crds:
-            await api.create(crd)
-            await api.until("CustomResourceDefinition", "", crd["metadata"]["name"], _established)
-
-
-def _established(crd: dict[str, object]) -> bool:
-    conditions = crd.get("status", {}).get("conditions") or []  # type: ignore[attr-defined]
-    return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+        await install_kinds(api)
 
 
 @pytest.fixture
