@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -168,20 +169,20 @@ def _watch(console: Console, step: str, kind: str) -> None:
 
 
 def _answers(console: Console) -> None:
-    """Ask base and tuned the first held-out prompts, and write the summary."""
+    """Ask base and tuned the first held-out prompts, all at once, and write the summary."""
     prompts = [json.loads(line)["messages"][-1]["content"] for line in PROMPTS.read_text().splitlines()[:SHOWN_PROMPTS]]
-    answers: list[dict[str, str]] = []
-    for prompt in prompts:
-        text = console.call(
-            "answers",
-            ("anneal", "chat", NAME, "--namespace", NAMESPACE, "--compare", "base", "--prompt", prompt, "-o", "json"),
-            env=tool_environment(),
-            show=False,
-        )
-        answers.append(json.loads(text))
+    env = tool_environment()
+    with ThreadPoolExecutor(len(prompts)) as pool:
+        answers = list(pool.map(lambda prompt: _compare(console, prompt, env), prompts))
     job, deployment = (_get(console, kind) for kind in ("finetunejob", "modeldeployment"))
     summary = report.summarize(job, deployment, answers, kubernetes=_version(console))
     _keep(summary)
+
+
+def _compare(console: Console, prompt: str, env: dict[str, str]) -> dict[str, str]:
+    command = ("anneal", "chat", NAME, "--namespace", NAMESPACE, "--compare", "base", "--prompt", prompt, "-o", "json")
+    answer: dict[str, str] = json.loads(console.call("answers", command, env=env, show=False))
+    return answer
 
 
 def _get(console: Console, kind: str) -> dict[str, Any]:

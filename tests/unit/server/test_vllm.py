@@ -29,8 +29,8 @@ def test_adapter_and_base_on_cpu() -> None:
         "--lora-modules", "support=/mnt/pvc/models/support",
         "--enforce-eager")
     assert command.env == {**OFFLINE, "VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-                           "OMP_NUM_THREADS": "2", "OMP_WAIT_POLICY": "PASSIVE",
-                           "TORCH_COMPILE_DISABLE": "1"}
+                           "OMP_NUM_THREADS": "2", "GOMP_SPINCOUNT": "5000",
+                           "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "TORCH_COMPILE_DISABLE": "1"}
 
 
 def test_two_complete_models_share_one_gpu_on_consecutive_ports() -> None:
