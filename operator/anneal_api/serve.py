@@ -1,8 +1,8 @@
 """What the operator and the server image say to each other.
 
-`python -m anneal_server resolve|fetch|serve|probe --spec /etc/anneal/serve/serve.json`:
+`python -m anneal_server resolve|fetch|serve --spec /etc/anneal/serve/serve.json`:
 resolve reads what a folder holds (a short Job), fetch verifies every checksum (init container), serve replaces
-itself by the engine's process, probe completes one real prompt (startup probe).
+itself by the engine's process. `python -S -m anneal_server.probe` completes one real prompt (startup probe).
 """
 
 from typing import Literal

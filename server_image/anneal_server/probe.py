@@ -1,6 +1,7 @@
-"""probe: has the engine completed a real prompt under every name it should answer to?
+"""python -S -m anneal_server.probe SPEC: has the engine completed a real prompt under every name it should answer to?
 
-Standard library only, and the spec is read as plain JSON: this starts every few seconds beside an engine that loads.
+This starts every few seconds beside an engine that loads, and on the CPU that the engine needs. Hence the standard
+library only, the spec read as plain JSON, and no site-packages: a start takes 0.03 s of CPU, with -S left out 0.2 s.
 """
 
 import http.client
@@ -68,3 +69,7 @@ def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None) -
         raise NotReadyError(f"{method} {path} on port {port} gave {response.status}: {words}")
     found: dict[str, Any] = json.loads(text)
     return found
+
+
+if __name__ == "__main__":
+    sys.exit(probe(Path(sys.argv[1])))

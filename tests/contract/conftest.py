@@ -37,13 +37,13 @@ def started(folder: Path, models: Path) -> Iterator[Server]:
     """An engine that has completed a prompt under each of its names, by the probe of its pod."""
     port, spec, log = free_port(), folder / "serve.json", folder / "log"
     spec.write_text(model.serve_spec(models, port))
-    command = [sys.executable, "-m", "anneal_server"]
+    serve = [sys.executable, "-m", "anneal_server", "serve", "--spec", str(spec)]
+    probe = [sys.executable, "-S", "-m", "anneal_server.probe", str(spec)]
     with log.open("wb") as sink:
-        process = subprocess.Popen([*command, "serve", "--spec", str(spec)], env=ENVIRONMENT, stdout=sink, stderr=sink)
+        process = subprocess.Popen(serve, env=ENVIRONMENT, stdout=sink, stderr=sink)
     try:
         deadline = time.monotonic() + START_SECONDS
-        while subprocess.run([*command, "probe", "--spec", str(spec)], env=ENVIRONMENT, capture_output=True,
-                             check=False).returncode:
+        while subprocess.run(probe, env=ENVIRONMENT, capture_output=True, check=False).returncode:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.5)  # as the kubelet does between two probes

@@ -124,7 +124,8 @@ def _serve_mount(config: str) -> Mount:
 def _probes() -> Manifest:
     health = {"path": HEALTH_PATH, "port": "http", "scheme": "HTTP"}
     return {
-        "startupProbe": {"exec": {"command": _command("probe")}, "periodSeconds": PROBE_SECONDS, "timeoutSeconds": 30,
+        "startupProbe": {"exec": {"command": ["python", "-S", "-m", "anneal_server.probe", SERVE_FILE]},
+                         "periodSeconds": PROBE_SECONDS, "timeoutSeconds": 30,
                          "failureThreshold": START_SECONDS // PROBE_SECONDS},
         "readinessProbe": {"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},

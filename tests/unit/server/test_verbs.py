@@ -11,7 +11,7 @@ import pytest
 from anneal_api.artifact import ArtifactError
 from anneal_api.finetunejob import ArtifactStatus
 from anneal_api.run import MAX_TERMINATION_BYTES, ExitCode
-from anneal_api.serve import SERVE_FILE, ResolveResult, ServeModel, ServeSpec
+from anneal_api.serve import ResolveResult, ServeModel, ServeSpec
 from anneal_server import __main__ as program
 from anneal_server import verbs
 from anneal_server.failures import ServerError
@@ -30,12 +30,6 @@ def run(tmp_path: Path, verb: str, spec: ServeSpec) -> tuple[int, dict[str, Any]
     spec_file.write_text(json.dumps(spec.to_wire()))
     code = program.main([verb, "--spec", str(spec_file), "--termination-log", str(log)])
     return code, json.loads(log.read_text()) if log.exists() else {}
-
-
-def test_the_entry_point_knows_the_same_paths_as_the_api() -> None:
-    from anneal_api.run import TERMINATION_LOG
-
-    assert (program.SERVE_FILE, program.TERMINATION_LOG) == (SERVE_FILE, TERMINATION_LOG)
 
 
 def test_resolve_pins_an_artifact_by_its_manifest(claims: Path, adapter: ArtifactStatus) -> None:

@@ -156,7 +156,7 @@ def test_a_job_is_one_attempt_and_survives_eviction() -> None:
 
 def test_a_server_answers_before_it_gets_traffic() -> None:
     server: dict[str, Any] = CASES["modeldeployment-adapter"]["deployment"]["spec"]["template"]["spec"]["containers"][0]
-    assert server["startupProbe"]["exec"]["command"][:4] == ["python", "-m", "anneal_server", "probe"]
+    assert server["startupProbe"]["exec"]["command"][:4] == ["python", "-S", "-m", "anneal_server.probe"]
     assert server["startupProbe"]["periodSeconds"] * server["startupProbe"]["failureThreshold"] == 1200
     assert server["readinessProbe"]["httpGet"]["path"] == "/health"
 
