@@ -1,17 +1,20 @@
 """python -S -m anneal_server.probe SPEC: has the engine completed a real prompt under every name it should answer to?
 
-This starts every few seconds beside an engine that loads, and on the CPU that the engine needs. Hence the standard
-library only, the spec read as plain JSON, and no site-packages: a start takes 0.03 s of CPU, with -S left out 0.2 s.
+It waits for the engine instead of being started again and again: each start would take 0.1 s and more of the CPU that
+the engine loads with. For the same reason the standard library only, the spec read as plain JSON, and no site-packages.
 """
 
 import http.client
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 HOST = "127.0.0.1"
-SECONDS = 25
+WAIT_SECONDS = 25.0
+"""Less than the timeoutSeconds of the startup probe, so that the reason is still said."""
+POLL_SECONDS = 0.5
 PROMPT = "Hello"
 
 
@@ -19,17 +22,26 @@ class NotReadyError(Exception):
     """Why not yet, in one line."""
 
 
-def probe(spec_file: Path) -> int:
-    """0 when every model of the spec answers; else 1 and one line on why."""
-    try:
-        spec = json.loads(spec_file.read_bytes())
-        for port, names in expected(spec).items():
-            check(port, names)
-    except (NotReadyError, OSError, ValueError, http.client.HTTPException) as error:
-        sys.stderr.write(f"not ready: {error}\n")
-        return 1
+def probe(spec_file: Path, wait_seconds: float = WAIT_SECONDS) -> int:
+    """0 as soon as every model of the spec answers; 1 and one line on why when that takes too long."""
+    deadline = time.monotonic() + wait_seconds
+    while problem := _problem(spec_file):
+        if time.monotonic() + POLL_SECONDS > deadline:
+            sys.stderr.write(f"not ready: {problem}\n")
+            return 1
+        time.sleep(POLL_SECONDS)
     sys.stdout.write("ready\n")
     return 0
+
+
+def _problem(spec_file: Path) -> str:
+    """Why not yet; empty when all answer."""
+    try:
+        for port, names in expected(json.loads(spec_file.read_bytes())).items():
+            check(port, names)
+    except (NotReadyError, OSError, ValueError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
+    return ""
 
 
 def expected(spec: dict[str, Any]) -> dict[int, list[str]]:
@@ -54,7 +66,7 @@ def check(port: int, names: list[str]) -> None:
 
 def ask(port: int, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     """One request to the engine beside us."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=SECONDS)
+    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_SECONDS)
     try:
         content = json.dumps(body) if body is not None else None
         connection.request(method, path, content, {"Content-Type": "application/json"})

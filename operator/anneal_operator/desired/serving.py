@@ -28,7 +28,8 @@ FETCHED_BASE = f"{CACHE_DIR}/base"
 """Where fetch puts an hf:// base model."""
 START_SECONDS = 1200
 """Time that a server has to load its weights and answer a prompt."""
-PROBE_SECONDS = 2
+PROBE_SECONDS = 25
+"""How long the startup probe waits for the engine, see anneal_server/probe.py."""
 
 Manifest = dict[str, Any]
 
@@ -102,7 +103,9 @@ def _deployment(
     server |= _probes() | {"ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
                            # The endpoint goes out of the Service while requests under way are still answered.
                            "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
-    fetch = pod.container(FETCH, image, _command("fetch"), SMALL, mounts, settings)
+    # It ends before the server starts: with the server's CPU, the pod asks for no more than without it.
+    checking = SMALL.model_copy(update={"cpu": spec.resources.cpu})
+    fetch = pod.container(FETCH, image, _command("fetch"), checking, mounts, settings)
     pod_spec = pod.spec([server], mounts, settings, spec.scheduling, init=[fetch], grace_seconds=60)
     return {
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -125,7 +128,7 @@ def _probes() -> Manifest:
     health = {"path": HEALTH_PATH, "port": "http", "scheme": "HTTP"}
     return {
         "startupProbe": {"exec": {"command": ["python", "-S", "-m", "anneal_server.probe", SERVE_FILE]},
-                         "periodSeconds": PROBE_SECONDS, "timeoutSeconds": 30,
+                         "periodSeconds": 1, "timeoutSeconds": PROBE_SECONDS + 5,
                          "failureThreshold": START_SECONDS // PROBE_SECONDS},
         "readinessProbe": {"httpGet": health, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 6},

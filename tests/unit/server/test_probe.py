@@ -18,14 +18,19 @@ from anneal_server.probe import expected, probe
 
 
 class Engine(BaseHTTPRequestHandler):
-    """Lists `names` and completes with those that are not in `broken`."""
+    """Lists `names` and completes with those that are not in `broken`, once it has loaded."""
 
     names: tuple[str, ...] = ("base", "support")
     broken: tuple[str, ...] = ()
+    loading: int = 0
+    """Requests that it refuses first."""
     asked: list[dict[str, Any]]
 
     def do_GET(self) -> None:
-        self.answer(200, {"data": [{"id": name} for name in self.names]})
+        if type(self).loading:
+            type(self).loading -= 1
+            return self.answer(503, {"error": "loading"})
+        return self.answer(200, {"data": [{"id": name} for name in self.names]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -83,7 +88,7 @@ def test_not_ready_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], behaviour: dict[str, Any], words: str,
 ) -> None:
     with engine(**behaviour) as (port, _):
-        assert probe(write_spec(tmp_path, port)) == 1
+        assert probe(write_spec(tmp_path, port), 0) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("not ready: ")
     assert words in line
@@ -92,12 +97,18 @@ def test_not_ready_says_why(
 def test_not_ready_while_nothing_listens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with engine() as (port, _):
         spec_file = write_spec(tmp_path, port)
-    assert probe(spec_file) == 1
+    assert probe(spec_file, 0) == 1
     assert f"port {port} does not answer yet" in capsys.readouterr().err
 
 
+def test_waits_for_an_engine_that_is_still_loading(tmp_path: Path) -> None:
+    with engine(loading=1) as (port, asked):
+        assert probe(write_spec(tmp_path, port)) == 0
+    assert [body["model"] for body in asked] == ["base", "support"]
+
+
 def test_not_ready_without_a_spec(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert probe(tmp_path / "serve.json") == 1
+    assert probe(tmp_path / "serve.json", 0) == 1
     assert "serve.json" in capsys.readouterr().err
 
 

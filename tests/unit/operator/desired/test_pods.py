@@ -10,6 +10,7 @@ from anneal_operator.desired import run, serving
 from anneal_operator.desired import stage as stages
 from anneal_operator.desired.owner import Owner
 from anneal_operator.desired.pod import GPU
+from anneal_server import probe
 from tests.factories import UID
 from tests.unit.operator.desired.rendered import (
     CASES,
@@ -157,7 +158,8 @@ def test_a_job_is_one_attempt_and_survives_eviction() -> None:
 def test_a_server_answers_before_it_gets_traffic() -> None:
     server: dict[str, Any] = CASES["modeldeployment-adapter"]["deployment"]["spec"]["template"]["spec"]["containers"][0]
     assert server["startupProbe"]["exec"]["command"][:4] == ["python", "-S", "-m", "anneal_server.probe"]
-    assert server["startupProbe"]["periodSeconds"] * server["startupProbe"]["failureThreshold"] == 1200
+    assert server["startupProbe"]["timeoutSeconds"] > probe.WAIT_SECONDS == serving.PROBE_SECONDS
+    assert serving.PROBE_SECONDS * server["startupProbe"]["failureThreshold"] == 1200
     assert server["readinessProbe"]["httpGet"]["path"] == "/health"
 
 
