@@ -13,7 +13,8 @@ Next:
   anneal chat support -n anneal-demo --compare base      talk to both models
   anneal status support -n anneal-demo                   the run, stage by stage
   kubectl get ftj,mdep -n anneal-demo                    the two resources
-  kubectl edit ftj support -n anneal-demo                change spec.training and spec.runId: it trains again
+  kubectl edit ftj support -n anneal-demo                change spec.training and spec.runId: it trains again,
+                                                         once `kubectl edit mdep support` has set replicas: 0
   make cluster-down                                      remove the cluster; caches stay"""
 
 
