@@ -1,11 +1,11 @@
 """F17, F24, F25, F28, F36: pods that do not start, do not end, take their time, or tell that there is no data."""
 
 import json
-from typing import Any
 
 import pytest
 
 from anneal_api.run import ExitCode
+from anneal_operator.desired.serving import PROBE_SECONDS
 from tests.rig.api import Object
 from tests.rig.lives import serve, train
 from tests.rig.player import End, default_script
@@ -127,8 +127,7 @@ async def test_a_server_that_loads_slowly_is_waited_for(world: World) -> None:
     assert waiting["status"]["phase"] == "Starting"
     (pod,) = await world.api.list("Pod", world.namespace, "anneal.dev/revision")
     (server,) = [c for c in pod["spec"]["containers"] if "startupProbe" in c]
-    probe: dict[str, Any] = server["startupProbe"]
-    assert probe["periodSeconds"] * probe["failureThreshold"] >= IMAGE_MINUTES * 60
+    assert PROBE_SECONDS * server["startupProbe"]["failureThreshold"] >= IMAGE_MINUTES * 60
     world.player.loading = False
     await world.player.replay(world.namespace)
     await world.until("ModelDeployment", "serve", "True", "Serving", SEEN_SECONDS)
