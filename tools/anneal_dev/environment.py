@@ -33,7 +33,10 @@ def ensure(name: str) -> Path:
     locks = [ROOT / "requirements" / lock for lock in LOCKS[name]]
     key = hashlib.sha256(b"".join(lock.read_bytes() for lock in locks) + sys.version.encode()).hexdigest()[:12]
     folder = cache_dir() / f"venv-{name}-{key}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"The cache {folder.parent} cannot be made: {error.strerror}. Set ANNEAL_CACHE to another folder.")
     with (folder.parent / f"venv-{name}.lock").open("w") as lock_file:
         fcntl.flock(lock_file, fcntl.LOCK_EX)
         if not (folder / ".complete").exists():

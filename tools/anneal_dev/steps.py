@@ -104,6 +104,11 @@ class Console:
             raise StepError(f"`{' '.join(argv)[:200]}` ended with {code}; the end of {log}:\n{tail}")
         return "".join(lines)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the commands that still run are being ended."""
+        return self._stopping
+
     def _register(self, child: "subprocess.Popen[str]") -> None:
         self._children[child.pid] = child
         if self._stopping:
@@ -157,6 +162,7 @@ def _run_one(step: Step, console: Console) -> Outcome:
         else:
             console.call(step.name, step.command, env=step.env, show=step.show)
     except StepError as error:
-        console.say(step.name, f"FAILED: {error}")
+        # A step that was ended because another failed has nothing to say: the reason stands above.
+        console.say(step.name, "stopped" if console.stopping else f"FAILED: {error}")
         return Outcome(step.name, False, time.monotonic() - start, str(error))
     return Outcome(step.name, True, time.monotonic() - start)
