@@ -105,6 +105,7 @@ class Course:
         arrived = time.monotonic()
         self._say(f"{count} created in {arrived - began:.0f} s")
         latency = audit.latencies(self._read(), names)
+        await self._still()
         running = await self._quiet("running")
         released = time.monotonic()
         self._node.hold.clear()

@@ -9,7 +9,7 @@ SIGNS: dict[Reason, str] = {
     Reason.STARTING: "0/1 replicas of revision",
     Reason.SUSPENDED: "spec.suspend is true; stage prepare goes on when it is false",
     Reason.RETRYING: "attempt 3 of 4: stage train, container trainer: exit code 1; last log lines:",
-    Reason.STAGE_SUCCEEDED: "stage publish is done",
+    Reason.STAGE_SUCCEEDED: "stage prepare is done",
     Reason.SKIPPED: "stage evaluate is skipped: there is no test split and spec.evaluation.prompts is not set",
     Reason.PUBLISHED: "pvc://models/out/runs/0123456789abcdef holds the adapter of this run",
     Reason.ALREADY_PUBLISHED: "pvc://models/out/runs/0123456789abcdef already held the adapter of this run",

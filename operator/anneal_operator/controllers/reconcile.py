@@ -18,12 +18,18 @@ from anneal_operator.kube.errors import Conflict, KubeError, LeaseLost, NotFound
 from anneal_operator.kube.execute import Executor
 from anneal_operator.kube.kinds import BY_NAME, FINETUNEJOB, meta
 from anneal_operator.kube.observe import observe
+from anneal_operator.kube.warnings import Warnings
 
 OUTAGE_BACKOFF = 15.0
 """Longest pause after a failure that is the API server's: events that come meanwhile are tries too, and an outage of a
 minute must not be followed by five of silence."""
 
 log = logging.getLogger(__name__)
+
+
+STRAIGHT_ON = 3
+"""Passes over one resource that may follow each other at once. A step that only says what comes next must not wait for
+its turn behind a thousand others; one that would go on for ever must."""
 
 
 class NeedsOf(Protocol):
@@ -54,6 +60,7 @@ class Reconciler:
         now: Callable[[], datetime],
     ) -> None:
         self._client = client
+        self._warnings = Warnings(client)
         self._store = store
         self._executor = executor
         self._brains = brains
@@ -69,18 +76,18 @@ class Reconciler:
         with logs.about(key.kind, key.namespace, key.name, meta(resource)["uid"]):
             began = time.monotonic()
             try:
-                return await self._guarded(key, resource)
+                return await self._guarded(key)
             finally:
                 self._metrics.passes.labels(key.kind).inc()
                 self._metrics.seconds.labels(key.kind).observe(time.monotonic() - began)
 
-    async def _guarded(self, key: Key, resource: Object) -> float | None:
+    async def _guarded(self, key: Key) -> float | None:
         try:
-            return await self._pass(key, resource)
+            return await self._passes(key)
         except (Conflict, NotFound) as error:
             self._failed(key, error)
             log.info("the resource changed during the pass: %s", error)
-            await self._refresh(key, resource)
+            await self._refresh(key)
             raise Retry from error
         except KubeError as error:
             self._failed(key, error)
@@ -99,12 +106,24 @@ class Reconciler:
             log.exception("the pass failed in a way nobody thought of; please report it")
             raise Retry from error
 
+    async def _passes(self, key: Key) -> float | None:
+        """Go on as long as there is more to do at once."""
+        due: float | None = 0.0
+        for _ in range(STRAIGHT_ON):
+            resource = self._store.resource(key)
+            if resource is None:
+                return None
+            due = await self._pass(key, resource)
+            if due != 0.0:
+                break
+        return due
+
     async def _pass(self, key: Key, resource: Object) -> float | None:
         brain, now, uid = self._brains[key.kind], self._now(), meta(resource)["uid"]
         children = self._store.children(uid)
         needs = brain.needs(resource, children, now)
         job = self._store.get(FINETUNEJOB, key.namespace, needs.fine_tune_job) if needs.fine_tune_job else None
-        facts = await observe(self._client, resource, children, needs, self._refused.get(uid, ()), job)
+        facts = await observe(self._client, self._warnings, resource, children, needs, self._refused.get(uid, ()), job)
         plan = brain.plan(facts, now)
         outcome = await self._executor.execute(facts, plan, now)
         self._remember(uid, outcome.refused)
@@ -126,9 +145,11 @@ class Reconciler:
         """A resource is gone."""
         self._refused.pop(uid, None)
 
-    async def _refresh(self, key: Key, resource: Object) -> None:
+    async def _refresh(self, key: Key) -> None:
         """Put what is really there into the store, for its event may be late."""
-        kind = BY_NAME[key.kind]
+        kind, resource = BY_NAME[key.kind], self._store.resource(key)
+        if resource is None:
+            return
         try:
             self._store.put(kind, await self._client.get(kind, key.namespace, key.name))
         except NotFound:

@@ -17,6 +17,19 @@ EXIT_SECONDS = 18.0
 """Kopf kills the process after this time; the kubelet does after 30."""
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Kopf compares each object with what it noted about it before, which costs deep copies: a sixth of our time."""
+
+    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:  # noqa: ARG002
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:  # noqa: ARG002
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        raise NotImplementedError("only diff handlers note anything, and there are none")
+
+
 def registry(intake: Intake, stop: asyncio.Event) -> kopf.OperatorRegistry:
     """One handler for each kind that is watched."""
     result = kopf.OperatorRegistry()
@@ -35,6 +48,7 @@ def settings() -> kopf.OperatorSettings:
     result.posting.enabled = False
     result.peering.standalone = True
     result.scanning.disabled = True
+    result.persistence.diffbase_storage = _NoDiffs()
     # Kopf removes its own finalizer from whatever it watches; the default one belongs to all other Kopf operators.
     result.persistence.finalizer = "anneal.dev/kopf-unused"
     result.watching.chunk_size = 500

@@ -174,13 +174,15 @@ def _refusal(view: View, creates: tuple[Manifest, ...]) -> Verdict | None:
 
 
 def _missing(view: View, stage: Stage) -> Verdict | None:
-    """Objects of the user's that the stage's pod would wait for in vain."""
+    """Objects of the user's that the run's first pod would wait for in vain; it mounts what all others do."""
+    if stage is not Stage.PREPARE:
+        return None
     found, spec = view.facts.found, view.spec
     for name in stage_children.claims_of(spec, stage):
         if name not in found.claims:
             text = f"stage {stage}: PersistentVolumeClaim {name!r} does not exist in namespace {view.owner.namespace}"
             return Verdict.of(Reason.CLAIM_NOT_FOUND, text)
-    if stage is Stage.PREPARE and (reference := spec.template.config_map_ref):
+    if reference := spec.template.config_map_ref:
         text = f"stage {stage}: ConfigMap {reference.name!r} of spec.template.configMapRef"
         if reference.name not in found.config_maps:
             return Verdict.of(Reason.CONFIG_MAP_NOT_FOUND, f"{text} does not exist in namespace {view.owner.namespace}")

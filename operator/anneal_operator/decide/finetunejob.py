@@ -52,11 +52,16 @@ def needs(resource: Object, children: Children, now: datetime) -> Needs:
 
 
 def _claims(view: View, stage: Stage, seen: Sight) -> tuple[str, ...]:
-    """Before a stage, whether its claims are there; while its pod has no node, what they wait for."""
+    """Before the run, whether its claims are there; while a pod has no node, what its claims wait for.
+
+    The first stage mounts what all others do; a claim that is deleted after it is what their pods say they wait for.
+    """
     if seen.state == "absent":
-        return tuple(claims_of(view.spec, stage))
+        return tuple(claims_of(view.spec, stage)) if stage is Stage.PREPARE else ()
+    if seen.pod is None or young(seen.pod, view.now):
+        return ()
     own = {objects.name(claim) for claim in view.children.claims}
-    return tuple(name for name in objects.unplaced_claims(seen.pod) if name not in own) if seen.pod else ()
+    return tuple(name for name in objects.unplaced_claims(seen.pod) if name not in own)
 
 
 def _template(view: View) -> tuple[str, ...]:
@@ -191,9 +196,9 @@ def _keeps_workspace(view: View) -> bool:
 
 
 def _events(view: View, status: FineTuneJobStatus, outlook: Outlook) -> tuple[Event, ...]:
-    """One for each transition."""
-    found = [event for old, new in zip(view.status.stages, status.stages, strict=True)
-             if (event := _stage_event(old, new))]
+    """What has happened to the stages, in one Event: each is a write, and a transition is one thing to a reader."""
+    found = _told([event for old, new in zip(view.status.stages, status.stages, strict=True)
+                   if (event := _stage_event(old, new))])
     for mark in progress.passed(view.status.progress, status.progress):
         assert status.progress is not None
         found.append(Event("Normal", Reason.RUNNING, f"stage train: more than {mark}% done, {status.progress.summary}, "
@@ -203,12 +208,22 @@ def _events(view: View, status: FineTuneJobStatus, outlook: Outlook) -> tuple[Ev
     return tuple(found)
 
 
+def _told(events: list[Event]) -> list[Event]:
+    """One Event instead of several that are Normal, under the reason of the first."""
+    normal = [event for event in events if event.type == "Normal"]
+    text = "; ".join(event.message for event in normal)
+    return [*(event for event in events if event.type != "Normal"),
+            *(Event("Normal", event.reason, first_line(text)) for event in normal[:1])]
+
+
 def _stage_event(old: StageStatus, new: StageStatus) -> Event | None:
     if new.attempt > old.attempt and new.reason == Reason.RETRYING:
         return Event("Warning", Reason.RETRYING, first_line(new.message))
     if old.state == new.state:
         return None
     if new.state == "Succeeded":
+        if new.name == Stage.PUBLISH:
+            return None  # what the whole has come to says it
         return Event("Normal", Reason.STAGE_SUCCEEDED, f"stage {new.name} is done")
     said = {"Running": Reason.RUNNING, "Skipped": Reason.SKIPPED}.get(new.state)
     return Event("Normal", said, first_line(new.message)) if said else None

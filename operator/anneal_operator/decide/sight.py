@@ -15,7 +15,7 @@ from anneal_operator.desired.stage import ANNOTATION_RESOURCES, ENGINE, MAIN, SM
 SETTLE = timedelta(seconds=30)
 """Job and Pod reach us by two watches: how long the end of one waits for the end of the other."""
 MAX_ENGINE_RESTARTS = 3
-PATIENCE = timedelta(seconds=5)
+PATIENCE = timedelta(seconds=10)
 """So long a Job or a pod is simply starting: what its claims wait for is nothing to tell yet, and with a thousand runs
 at once each needless patch and each search for Events costs a thousand requests."""
 

@@ -7,21 +7,22 @@ from collections.abc import Iterable
 from anneal_operator.decide.facts import Children, Facts, Found, LogRequest, Needs, Object, WriteError
 from anneal_operator.kube.client import KubeClient
 from anneal_operator.kube.errors import KubeError, NotFound
-from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, EVENT, FINETUNEJOB, Kind, meta
+from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, FINETUNEJOB, Kind, meta
+from anneal_operator.kube.warnings import Warnings
 
 log = logging.getLogger(__name__)
 
 
 async def observe(
-    client: KubeClient, resource: Object, children: Children, needs: Needs, write_errors: tuple[WriteError, ...],
-    fine_tune_job: Object | None,
+    client: KubeClient, warnings: Warnings, resource: Object, children: Children, needs: Needs,
+    write_errors: tuple[WriteError, ...], fine_tune_job: Object | None,
 ) -> Facts:
     """Read what is needed, all at once. `fine_tune_job` is the one of that name in the store, if there is one."""
     namespace: str = meta(resource)["namespace"]
     claims, config_maps, events, logs, job = await asyncio.gather(
         _existing(client, CLAIM, namespace, needs.claims),
         _existing(client, CONFIG_MAP, namespace, needs.config_maps),
-        _warnings(client, namespace, needs.events_of),
+        warnings.about(namespace, needs.events_of),
         _logs(client, namespace, needs.logs),
         _fine_tune_job(client, namespace, needs.fine_tune_job, fine_tune_job),
     )
@@ -40,13 +41,6 @@ async def _maybe(client: KubeClient, kind: Kind, namespace: str, name: str) -> O
         return await client.get(kind, namespace, name)
     except NotFound:
         return None
-
-
-async def _warnings(client: KubeClient, namespace: str, names: Iterable[str]) -> tuple[Object, ...]:
-    answers = await asyncio.gather(*(
-        client.list(EVENT, namespace, fields=f"involvedObject.name={name},type=Warning")
-        for name in sorted(set(names))))
-    return tuple(event for answer in answers for event in answer.items)
 
 
 async def _logs(

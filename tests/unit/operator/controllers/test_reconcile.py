@@ -11,7 +11,7 @@ from anneal_operator.controllers.health import WatchHealth
 from anneal_operator.controllers.intake import Intake
 from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.queue import Retry, WorkQueue
-from anneal_operator.controllers.reconcile import OUTAGE_BACKOFF, Brain, Reconciler
+from anneal_operator.controllers.reconcile import OUTAGE_BACKOFF, STRAIGHT_ON, Brain, Reconciler
 from anneal_operator.controllers.store import Key, Store
 from anneal_operator.decide.facts import Children, Facts, LogRequest, Needs, Object
 from anneal_operator.decide.plan import Event, Plan
@@ -140,13 +140,27 @@ async def test_a_referred_job_comes_from_the_store_and_only_its_absence_is_asked
     assert scene.kube.count() == {"get": 1}
 
 
+async def test_what_is_due_at_once_does_not_wait_for_its_turn(scene: Scene) -> None:
+    scene.resource()
+    answers = iter([0.0, 0.0, 30.0])
+    scene.decide = lambda facts: Plan(requeue_after=next(answers))
+    assert await scene.reconciler.handle(KEY) == 30.0
+    assert len(scene.facts) == 3
+
+
+async def test_what_is_always_due_at_once_lets_others_have_their_turn(scene: Scene) -> None:
+    scene.resource()
+    scene.decide = lambda facts: Plan(requeue_after=0.0)
+    assert await scene.reconciler.handle(KEY) == 0.0
+    assert len(scene.facts) == STRAIGHT_ON
+
+
 async def test_a_refusal_is_a_fact_of_the_next_pass_until_it_is_over(scene: Scene) -> None:
     resource = scene.resource()
     scene.decide = lambda facts: Plan(creates=(scene.job_of(resource),) if not facts.children.jobs else ())
     scene.kube.fail("create", JOB, errors.Forbidden("exceeded quota", status=403), times=2)
-    assert await scene.reconciler.handle(KEY) == 0.0  # at once: nobody has told the user yet
     with pytest.raises(Retry):
-        await scene.reconciler.handle(KEY)
+        await scene.reconciler.handle(KEY)  # two passes: after the first nobody has told the user yet
     assert await scene.reconciler.handle(KEY) is None
     assert await scene.reconciler.handle(KEY) is None
     assert [[e.reason for e in facts.write_errors] for facts in scene.facts] == [

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 
 from anneal_api.conditions import timestamp
-from anneal_api.finetunejob import ProgressStatus
-from anneal_api.run import parse_progress
+from anneal_api.finetunejob import FineTuneJobSpec, ProgressStatus
+from anneal_api.run import Stage, parse_progress
 from anneal_operator.decide import progress
 from anneal_operator.decide.sight import PATIENCE
+from anneal_operator.desired.stage import claims_of
 from tests.factories import (
     START,
     Object,
@@ -215,12 +216,23 @@ def test_what_lasts_is_looked_at_more_seldom() -> None:
     assert not progress.due(read, since, world.now)
 
 
-def test_claims_are_asked_for_before_a_stage_and_not_after() -> None:
+def test_claims_are_asked_for_before_the_run_and_not_after() -> None:
     world = World(make_finetunejob())
     world.step()
     assert set(world.needs().claims) == {"models", "data"}
     world.step()
     assert world.needs().claims == ()
+    world.run(until=lambda w: w.stage("prepare")["state"] == "Succeeded")
+    assert world.needs().claims == ()
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_the_first_stage_mounts_every_claim_of_the_run(stage: Stage) -> None:
+    """So that it is enough to ask for them before it."""
+    uris = {"model": {"uri": "pvc://models/base"}, "dataset": {"uri": "pvc://data/rows.jsonl"},
+            "output": {"uri": "pvc://out/tuned"}, "evaluation": {"prompts": {"uri": "pvc://asked/prompts.jsonl"}}}
+    spec = FineTuneJobSpec.model_validate(make_finetunejob(**uris)["spec"])
+    assert claims_of(spec, stage).keys() <= claims_of(spec, Stage.PREPARE).keys()
 
 
 def test_a_run_that_is_over_asks_for_nothing() -> None:
