@@ -83,6 +83,7 @@ class Reason(StrEnum):
     NO_VALID_CHECKPOINT = "NoValidCheckpoint"
     TOO_MANY_DISRUPTIONS = "TooManyDisruptions"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
+    NO_PROGRESS = "NoProgress"
     CRASHED = "Crashed"
     RESULT_MISSING = "ResultMissing"
     ARTIFACT_INVALID = "ArtifactInvalid"
@@ -189,6 +190,10 @@ REASONS: dict[Reason, ReasonInfo] = {
     Reason.TOO_MANY_DISRUPTIONS: ReasonInfo("The run was evicted or preempted more often than spec.retry.disruptions.",
                                             True, "Raise the limit or use a higher priority class."),
     Reason.DEADLINE_EXCEEDED: ReasonInfo("The run took longer than spec.deadline.", True, "Raise spec.deadline."),
+    Reason.NO_PROGRESS: ReasonInfo("Training stood still for spec.stallTimeout and was ended; the next attempt goes on "
+                                   "from the last checkpoint.",
+                                   fix="Look at what the main thread waited for, and at that node's GPU, network and "
+                                       "volume; raise spec.stallTimeout if one step may take so long."),
     Reason.CRASHED: ReasonInfo("The container ended with an error that has no better name; see its last log lines.",
                                fix="Read the last log lines in the message."),
     Reason.RESULT_MISSING: ReasonInfo("A stage ended with success but left no result that can be read."),

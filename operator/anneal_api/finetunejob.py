@@ -237,6 +237,9 @@ class FineTuneJobSpec(Document):
     """How often a stage is tried again."""
     deadline: Duration = "24h"
     """Longest time from the first child to the end, suspension not counted."""
+    stall_timeout: Duration = "1h"
+    """Longest time without a sign of life while training (a batch, an evaluated batch, a checkpoint); then the attempt
+    ends with the reason NoProgress, and the next one goes on from the last checkpoint."""
     suspend: bool = False
     """true saves a checkpoint and removes the pods; false goes on from it."""
     run_id: str = Field(default="", max_length=63, pattern=r"^[A-Za-z0-9._-]*$")

@@ -63,6 +63,7 @@ class ExitCode(IntEnum):
     NO_VALID_CHECKPOINT = 17
     DATASET_NOT_FOUND = 18
     MODEL_NOT_FOUND = 19
+    NO_PROGRESS = 20
     PREEMPTED = 42
 
 

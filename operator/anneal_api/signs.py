@@ -54,6 +54,7 @@ SIGNS: dict[Reason, str] = {
     Reason.DISK_FULL: "stage train: /workspace: needs 3 GiB, 1 GiB is free",
     Reason.NO_VALID_CHECKPOINT: "stage train: none of 2 checkpoints is whole",
     Reason.TOO_MANY_DISRUPTIONS: "2 pods of the run were evicted or preempted; spec.retry.disruptions is 1",
+    Reason.NO_PROGRESS: "stage train: no sign of life for 3600 s (spec.stallTimeout); the main thread stands at",
     Reason.DEADLINE_EXCEEDED: "stage train: spec.deadline of 1h has passed",
     Reason.CRASHED: "stage train, container trainer: exit code 1; last log lines:",
     Reason.RESULT_MISSING: "ended with success, but its result cannot be read",

@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run = _read_run(arguments.run)
         uid = run.uid
-        summary = _stage(stage)(run, places)
+        summary = _stage(stage, arguments.stall_seconds)(run, places)
         done = {"stage": stage, "uid": uid, "started": began, "finished": logs.now(), stage.value: summary}
         report(StageResult.model_validate(done), places)
     except BaseException as error:
@@ -74,10 +75,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--token-file", type=Path, default=Path(TOKEN_FILE), help="the hub's token, if any (default: %(default)s)"
     )
+    parser.add_argument(
+        "--stall-seconds", type=float, default=3600.0, help="end train when it stands still for so long (%(default)s)"
+    )
     return parser
 
 
-def _stage(stage: Stage) -> Callable[[RunSpec, Places], Summary]:
+def _stage(stage: Stage, stall_seconds: float) -> Callable[[RunSpec, Places], Summary]:
     """The stage's function; imported on demand, because train needs torch and prepare must not wait for it."""
     match stage:
         case Stage.PREPARE:
@@ -87,7 +91,7 @@ def _stage(stage: Stage) -> Callable[[RunSpec, Places], Summary]:
         case Stage.TRAIN:
             from anneal_trainer.train import train
 
-            return train
+            return partial(train, stall_seconds=stall_seconds)
         case Stage.EVALUATE:
             from anneal_trainer.evaluate import evaluate
 

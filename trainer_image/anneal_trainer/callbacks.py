@@ -21,6 +21,7 @@ from anneal_trainer.errors import LossNotFinite
 from anneal_trainer.exporter import Exporter
 from anneal_trainer.files import read_lines, write_lines
 from anneal_trainer.log import now
+from anneal_trainer.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,19 @@ _FIX = "Fix: lower training.learningRate, use precision bf16 or fp32, and look f
 def _gradient_norm(model: torch.nn.Module) -> float:
     gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
     return float(torch.nn.utils.get_total_norm(gradients)) if gradients else 0.0
+
+
+class SignsOfLife(TrainerCallback):  # type: ignore[misc]
+    """Tells the watchdog of everything that moves."""
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        self.watchdog = watchdog
+
+    def _alive(self, *_: Any, **__: Any) -> None:
+        self.watchdog.alive()
+
+    on_train_begin = on_epoch_begin = on_substep_end = on_step_end = _alive
+    on_prediction_step = on_evaluate = on_save = _alive
 
 
 class SealCheckpoints(TrainerCallback):  # type: ignore[misc]

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 # Said before the libraries are imported: the pod has no network, and waiting for a hub would look like a hang.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -20,23 +20,43 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainingArguments, set_seed
 
 from anneal_api.finetunejob import Lora
-from anneal_api.run import METRICS_PORT, RunSpec, TrainSummary
+from anneal_api.run import METRICS_PORT, ExitCode, RunSpec, Stage, StageResult, TrainSummary
 from anneal_trainer import candidate, checkpoint, environment, token_rows
 from anneal_trainer.base_model import ALL_LINEAR
 from anneal_trainer.batches import PadToLongest, TokenRows
-from anneal_trainer.callbacks import GuardedTrainer, Metrics, SealCheckpoints, StopOnRequest
+from anneal_trainer.callbacks import GuardedTrainer, Metrics, SealCheckpoints, SignsOfLife, StopOnRequest
 from anneal_trainer.device import Precision, choose_precision, use_allowed_cpus
 from anneal_trainer.errors import CudaOutOfMemory, ModelMismatch, Preempted
 from anneal_trainer.exporter import Exporter
 from anneal_trainer.files import read_lines
+from anneal_trainer.log import now
 from anneal_trainer.places import Places
-from anneal_trainer.results import prepared
+from anneal_trainer.results import prepared, report_summary
+from anneal_trainer.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 
-def train(run: RunSpec, places: Places) -> TrainSummary:
-    """Train what prepare prepared; the candidate is on the workspace when this returns."""
+def train(run: RunSpec, places: Places, stall_seconds: float) -> TrainSummary:
+    """Train what prepare prepared; the candidate is on the workspace when this returns.
+
+    Ends the process when nothing has moved for so many seconds.
+    """
+    began = now()
+
+    def stalled(where: str) -> NoReturn:
+        text = f"no sign of life for {stall_seconds:.0f} s (spec.stallTimeout); the main thread stands at {where}"
+        log.error("%s; stacks of all threads are above", text)
+        # Not to the workspace: a volume that does not answer may be what it waits for.
+        report_summary(StageResult(stage=Stage.TRAIN, uid=run.uid, started=began, finished=now(),
+                                   exit_code=ExitCode.NO_PROGRESS, message=text), places)
+        os._exit(ExitCode.NO_PROGRESS)
+
+    with Watchdog(stall_seconds, stalled) as watchdog:
+        return _train(run, places, watchdog)
+
+
+def _train(run: RunSpec, places: Places, watchdog: Watchdog) -> TrainSummary:
     found = prepared(run, places)
     base = Path(found.model_path)
     use_allowed_cpus()
@@ -47,7 +67,8 @@ def train(run: RunSpec, places: Places) -> TrainSummary:
     model = _wrap(model, run)
     checkpoints = places.checkpoints(run.uid, found.run_hash)
     resume = checkpoint.newest_whole(checkpoints)
-    summary = _fit(model, run, places, precision, checkpoints, resume)
+    watchdog.alive()
+    summary = _fit(model, run, places, precision, checkpoints, resume, watchdog)
     candidate.save(model, dtype, run, base, places)
     return summary
 
@@ -111,7 +132,8 @@ def _wrap(model: Any, run: RunSpec) -> Any:
 
 
 def _fit(
-    model: Any, run: RunSpec, places: Places, precision: Precision, checkpoints: Path, resume: Path | None
+    model: Any, run: RunSpec, places: Places, precision: Precision, checkpoints: Path, resume: Path | None,
+    watchdog: Watchdog,
 ) -> TrainSummary:
     """Run the loop from the start or from a checkpoint."""
     rows, validation = TokenRows(token_rows.load(places, "train")), TokenRows(token_rows.load(places, "validation"))
@@ -125,7 +147,7 @@ def _fit(
         train_dataset=rows,
         eval_dataset=validation if len(validation) else None,
         data_collator=PadToLongest(),
-        callbacks=[metrics, SealCheckpoints(checkpoints, run.training.checkpoint.keep), stop],
+        callbacks=[metrics, SealCheckpoints(checkpoints, run.training.checkpoint.keep), stop, SignsOfLife(watchdog)],
     )
     trainer.remove_callback(PrinterCallback)
     if resume:

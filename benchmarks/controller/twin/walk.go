@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -278,7 +279,7 @@ func (p *pass) clean() error {
 	return nil
 }
 
-// save writes the status if it differs, then the Events.
+// save writes the status if it differs, then one Event that tells what is new, as Anneal does.
 func (p *pass) save(old status) error {
 	before, _ := json.Marshal(old)
 	after, _ := json.Marshal(p.status)
@@ -295,8 +296,12 @@ func (p *pass) save(old status) error {
 	if err := p.client.Status().Patch(p.ctx, changed, patch); err != nil {
 		return err
 	}
-	for _, said := range p.said {
-		p.events.Event(changed, corev1.EventTypeNormal, said[0], said[1])
+	if len(p.said) > 0 {
+		var texts []string
+		for _, said := range p.said {
+			texts = append(texts, said[1])
+		}
+		p.events.Event(changed, corev1.EventTypeNormal, p.said[0][0], strings.Join(texts, "; "))
 	}
 	return nil
 }

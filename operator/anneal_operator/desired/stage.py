@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from anneal_api.finetunejob import FineTuneJobSpec
+from anneal_api.model import seconds
 from anneal_api.pod import Resources
 from anneal_api.run import BASE_MODEL, METRICS_PORT, RUN_FILE, TEMPLATE_DIR, TOKEN_FILE, TUNED_MODEL, WORKSPACE, Stage
 from anneal_api.serve import SERVE_FILE, ServeModel, ServeSpec
@@ -116,6 +117,8 @@ def job(owner: Owner, spec: FineTuneJobSpec, run: str, stage: Stage, attempt: in
     mounts = _mounts(owner, spec, run, stage)
     engine = [_engine(owner, spec, attempt, mounts, settings)] if stage is Stage.EVALUATE else []
     command = ["python", "-m", "anneal_trainer", str(stage), "--run", RUN_FILE]
+    if stage is Stage.TRAIN:
+        command += ["--stall-seconds", str(seconds(spec.stall_timeout))]
     main = pod.container(MAIN, settings.trainer_image, command, resources_of(spec, stage), mounts, settings)
     if stage is Stage.TRAIN:
         main["ports"] = [{"name": "metrics", "containerPort": METRICS_PORT}]

@@ -1,6 +1,7 @@
 """The whole entry point with a real, tiny model on a CPU: prepare, train, publish as processes of their own."""
 
 import json
+import os
 import signal
 import urllib.request
 from collections.abc import Callable
@@ -12,10 +13,11 @@ pytest.importorskip("torch", reason="needs the torch stack: run by `make test-tr
 
 from anneal_api.artifact import Manifest, digest_of, model_digest, verify_files
 from anneal_api.run import METRICS_PORT, ExitCode, Stage, parse_progress
-from tests.unit.trainer.tiny import CHATML, World, give_model, make_world, write_lines
+from tests.unit.trainer.tiny import CHATML, Outcome, World, give_model, make_world, write_lines
 
 pytestmark = pytest.mark.torch
 
+STALL_SECONDS = 15
 STEPS = 20
 """36 rows of 40 are trained on, 8 per step, for 4 epochs."""
 COMMON = {
@@ -175,6 +177,38 @@ def stop_at_step(world: World, step: int) -> None:
     outcome = world.finish(process)
     assert outcome.code == ExitCode.PREEMPTED, outcome.log
     assert "the checkpoint is saved" in outcome.result.message
+
+
+def test_a_run_that_stands_still_is_ended_and_the_next_pod_goes_on(world: Callable[..., World]) -> None:
+    hanging = world(training={"epochs": 2, "batchSize": 4, "gradientAccumulation": 2, "loggingSteps": 1,
+                              "checkpoint": {"every": "steps", "steps": 2}})  # fmt: skip
+    assert hanging.run(Stage.PREPARE).code == ExitCode.OK
+
+    outcome = stand_still_at_step(hanging, 4)
+
+    assert outcome.code == ExitCode.NO_PROGRESS, outcome.log
+    assert outcome.result.message.startswith(f"no sign of life for {STALL_SECONDS} s (spec.stallTimeout)")
+    assert "on_log (callbacks.py:" in outcome.result.message  # where it waits for the file
+    assert "Current thread" in outcome.log  # the stacks of all threads
+    resumed = hanging.run(Stage.TRAIN)
+    assert resumed.code == ExitCode.OK, resumed.log
+    assert resumed.result.train is not None
+    assert resumed.result.train.resumed_from_step >= 2
+
+
+def stand_still_at_step(world: World, step: int) -> Outcome:
+    """Start train, and once the step is logged make its metrics file one whose opening waits for ever."""
+    process = world.start(Stage.TRAIN, "--stall-seconds", str(STALL_SECONDS))
+    metrics = world.workspace / "metrics.jsonl"
+    assert process.stdout is not None
+    for line in process.stdout:
+        if f'"step":{step},' in line:
+            metrics.rename(metrics.with_suffix(".kept"))
+            os.mkfifo(metrics)  # a volume that does not answer looks like this to the process
+            break
+    outcome = world.finish(process)
+    metrics.with_suffix(".kept").replace(metrics)
+    return outcome
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_it_touches_the_weights(world: Callable[..., World]) -> None:

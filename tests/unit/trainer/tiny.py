@@ -141,12 +141,12 @@ class World:
             "--token-file", str(self.root / "token"),
         ]  # fmt: skip
 
-    def start(self, stage: Stage) -> "subprocess.Popen[str]":
-        """Start a stage; its output is one stream."""
+    def start(self, stage: Stage, *more: str) -> "subprocess.Popen[str]":
+        """Start a stage, with more arguments; its output is one stream."""
         paths = [str(REPOSITORY / name) for name in ("operator", "trainer_image")]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
-            self.command(stage), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*self.command(stage), *more], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     def finish(self, process: "subprocess.Popen[str]") -> Outcome:

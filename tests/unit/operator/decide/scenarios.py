@@ -250,6 +250,8 @@ SCENARIOS: dict[Reason, Scenario] = {
     Reason.STORAGE_UNAVAILABLE: ending(15, "/mnt/pvc/models: Input/output error", stage="publish"),
     Reason.DISK_FULL: ending(16, "/workspace: needs 3 GiB, 1 GiB is free"),
     Reason.NO_VALID_CHECKPOINT: ending(17, "none of 2 checkpoints is whole"),
+    Reason.NO_PROGRESS: ending(20, "no sign of life for 3600 s (spec.stallTimeout); the main thread stands at "
+                                   "all_reduce (distributed_c10d.py:2810)"),
     Reason.TOO_MANY_DISRUPTIONS: preempted_often,
     Reason.DEADLINE_EXCEEDED: overdue,
     Reason.CRASHED: ending(1),

@@ -132,6 +132,7 @@ ENDS: dict[str, tuple[dict[str, Any], str, Reason, bool, str]] = {
     "a loss that is not finite": (exited(14, '{"message": "m"}'), "", Reason.LOSS_NOT_FINITE, True, "m"),
     "storage that is down": (exited(15, '{"message": "m"}'), "", Reason.STORAGE_UNAVAILABLE, False, "m"),
     "a full disk": (exited(16, '{"message": "/workspace: 1 GiB free"}'), "", Reason.DISK_FULL, True, "/workspace"),
+    "stands still": (exited(20, '{"message": "m"}'), "", Reason.NO_PROGRESS, False, "m"),
     "damaged checkpoints": (exited(17, '{"message": "m"}'), "", Reason.NO_VALID_CHECKPOINT, True, "m"),
     "no dataset": (exited(18, '{"message": "m"}'), "", Reason.DATASET_NOT_FOUND, True, "m"),
     "no model": (exited(19, '{"message": "m"}'), "", Reason.MODEL_NOT_FOUND, True, "m"),
