@@ -36,7 +36,7 @@ VALUES: dict[str, Any] = {
     "resources.cpu": "3", "resources.memory": "1Gi", "scheduling.priorityClassName": "other",
     "scheduling.nodeSelector": {"other": "label"}, "scheduling.tolerations[].key": "other",
     "scheduling.tolerations[].value": "other", "workspace.size": "1Gi", "workspace.storageClassName": "other",
-    "runId": "other", "servedName": "other",
+    "runId": "other", "servedName": "other", "stallTimeout": "90m",
 }
 # Leaves that change no child by themselves but what is decided; each has a test of its own below.
 DECIDED = {

@@ -19,7 +19,7 @@ HEALTHY = {Reason.STAGE_SUCCEEDED, Reason.SKIPPED, Reason.PUBLISHED, Reason.ALRE
 # Beside the terminal reasons: what ends a run once its retries are used up, servers that go on failing, and what Git
 # asks for but does not serve.
 DEGRADED = {Reason.RETRYING, Reason.CRASHED, Reason.EVICTED, Reason.STORAGE_UNAVAILABLE, Reason.RESULT_MISSING,
-            Reason.SERVER_CRASHED, Reason.SERVER_NOT_READY, Reason.ROLLED_BACK}
+            Reason.NO_PROGRESS, Reason.SERVER_CRASHED, Reason.SERVER_NOT_READY, Reason.ROLLED_BACK}
 
 
 def expected(reason: Reason) -> str:
