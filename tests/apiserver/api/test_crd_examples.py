@@ -28,7 +28,8 @@ OTHER: dict[str, dict[str, Any]] = {
     "evaluation": {"maxNewTokens": 1},
     "output": {"uri": "pvc://elsewhere"},
 }
-MUTABLE = {"suspend": False, "deadline": "2h", "stallTimeout": "2h", "retry": {"failures": 1}, "resources": {"memory": "1Gi"}}
+MUTABLE = {"suspend": False, "deadline": "2h", "stallTimeout": "2h", "retry": {"failures": 1},
+           "resources": {"memory": "1Gi"}}
 
 pytestmark = pytest.mark.apiserver
 
