@@ -189,7 +189,9 @@ def _serving_status(
     conditions = drop_condition(_verified(view, found, outlook), ConditionType.ROLLED_BACK)
     status = view.status.model_copy(update={
         "stable": stable, "next": None if promoted else newest, "failed": None,
-        "previous": _counted(view, before) if replaced else view.status.previous, "url": serving.address(view.owner),
+        # What is replaced is removed; its pods of this moment would stay in the status for ever.
+        "previous": before.model_copy(update={"ready_replicas": 0}) if before and replaced else view.status.previous,
+        "url": serving.address(view.owner),
         "served_name": serving.served_name(view.owner, view.spec), "conditions": list(conditions)})
     old = stable.ready_replicas if stable and not promoted else 0
     return _finish(view, status, outlook, ready=found.ready + old, phase="Starting", newest=found.ready)

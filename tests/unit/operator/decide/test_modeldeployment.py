@@ -70,6 +70,16 @@ def test_the_artifact_of_a_job_is_pinned_and_served() -> None:
     settled(world)
 
 
+def test_a_revision_that_was_replaced_claims_no_pods() -> None:
+    world = of_job().run()
+    before = world.status["stable"]
+    world.spec(engine={"maxModelLen": 512})
+    world.run()
+    assert world.status["previous"]["hash"] == before["hash"]
+    assert world.status["previous"].get("readyReplicas", 0) == 0
+    settled(world)
+
+
 def test_the_timeline_goes_on_to_the_first_token_by_the_kubelets_clock() -> None:
     world = of_job()
     world.run(until=lambda now: bool(now.of("Deployment")))
