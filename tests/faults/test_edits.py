@@ -20,7 +20,8 @@ OTHER: dict[str, Any] = {
 }
 """Another value for every field that shapes the result."""
 FREE: dict[str, Any] = {
-    "retry": {"failures": 1}, "deadline": "2h", "scheduling": {"nodeSelector": {"kubernetes.io/hostname": "sim-0"}},
+    "retry": {"failures": 1}, "deadline": "2h", "stallTimeout": "2h",
+    "scheduling": {"nodeSelector": {"kubernetes.io/hostname": "sim-0"}},
     "resources": {"memory": "2Gi"}, "workspace": {"retain": "Always"}, "suspend": False,
 }
 """Another value for every other field."""
