@@ -11,7 +11,6 @@ StageError
 +- StorageUnavailable   another attempt may work
 +- DiskFull
 +- NoValidCheckpoint
-- NoProgress           training stands still
 +- EngineFailed         the serving engine beside evaluate does not answer
 
 BaseException
@@ -75,10 +74,6 @@ class DiskFull(StageError):
 
 class NoValidCheckpoint(StageError):
     exit_code = ExitCode.NO_VALID_CHECKPOINT
-
-
-class NoProgress(StageError):
-    exit_code = ExitCode.NO_PROGRESS
 
 
 class EngineFailed(StageError):

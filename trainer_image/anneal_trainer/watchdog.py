@@ -33,7 +33,6 @@ class Watchdog:
         self._heard = time.monotonic()
 
     def __enter__(self) -> "Watchdog":
-        self.alive()
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
         return self
 

@@ -23,13 +23,11 @@ from anneal_operator.kube.warnings import Warnings
 OUTAGE_BACKOFF = 15.0
 """Longest pause after a failure that is the API server's: events that come meanwhile are tries too, and an outage of a
 minute must not be followed by five of silence."""
-
-log = logging.getLogger(__name__)
-
-
 STRAIGHT_ON = 3
 """Passes over one resource that may follow each other at once. A step that only says what comes next must not wait for
 its turn behind a thousand others; one that would go on for ever must."""
+
+log = logging.getLogger(__name__)
 
 
 class NeedsOf(Protocol):
@@ -76,18 +74,18 @@ class Reconciler:
         with logs.about(key.kind, key.namespace, key.name, meta(resource)["uid"]):
             began = time.monotonic()
             try:
-                return await self._guarded(key)
+                return await self._guarded(key, resource)
             finally:
                 self._metrics.passes.labels(key.kind).inc()
                 self._metrics.seconds.labels(key.kind).observe(time.monotonic() - began)
 
-    async def _guarded(self, key: Key) -> float | None:
+    async def _guarded(self, key: Key, resource: Object) -> float | None:
         try:
-            return await self._passes(key)
+            return await self._passes(key, resource)
         except (Conflict, NotFound) as error:
             self._failed(key, error)
             log.info("the resource changed during the pass: %s", error)
-            await self._refresh(key)
+            await self._refresh(key, resource)
             raise Retry from error
         except KubeError as error:
             self._failed(key, error)
@@ -106,16 +104,14 @@ class Reconciler:
             log.exception("the pass failed in a way nobody thought of; please report it")
             raise Retry from error
 
-    async def _passes(self, key: Key) -> float | None:
+    async def _passes(self, key: Key, resource: Object) -> float | None:
         """Go on as long as there is more to do at once."""
-        due: float | None = 0.0
-        for _ in range(STRAIGHT_ON):
-            resource = self._store.resource(key)
-            if resource is None:
-                return None
-            due = await self._pass(key, resource)
-            if due != 0.0:
+        due = await self._pass(key, resource)
+        for _ in range(STRAIGHT_ON - 1):
+            # Only unpacked when it is needed.
+            if due != 0.0 or (after := self._store.resource(key)) is None:
                 break
+            due = await self._pass(key, after)
         return due
 
     async def _pass(self, key: Key, resource: Object) -> float | None:
@@ -145,11 +141,9 @@ class Reconciler:
         """A resource is gone."""
         self._refused.pop(uid, None)
 
-    async def _refresh(self, key: Key) -> None:
+    async def _refresh(self, key: Key, resource: Object) -> None:
         """Put what is really there into the store, for its event may be late."""
-        kind, resource = BY_NAME[key.kind], self._store.resource(key)
-        if resource is None:
-            return
+        kind = BY_NAME[key.kind]
         try:
             self._store.put(kind, await self._client.get(kind, key.namespace, key.name))
         except NotFound:
