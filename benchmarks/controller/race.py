@@ -115,7 +115,7 @@ class Course:
         ended = time.monotonic()
         await self._still()
         mine = [r for r in self._read()[mark:] if r.ours]
-        writes = [r for r in mine if r.write]
+        writes = [r for r in mine if r.write and r.status < 400]  # refused ones are told apart
         spent = cost(self._contender.pid).cpu_seconds - cpu
         return {
             "createToJob": _spread(latency), "arriveSeconds": round(arrived - began, 2), "running": running,

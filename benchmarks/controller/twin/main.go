@@ -56,6 +56,8 @@ func main() {
 	selected := cache.ByObject{Label: ours}
 	manager, err := ctrl.NewManager(ctrl.GetConfigOrDie(), ctrl.Options{
 		Metrics: server.Options{BindAddress: "0"},
+		// Unstructured reads go to the API server unless asked otherwise; a controller reads its own cache.
+		Client: client.Options{Cache: &client.CacheOptions{Unstructured: true}},
 		Cache: cache.Options{ByObject: map[client.Object]cache.ByObject{
 			&batchv1.Job{}: selected, &corev1.Pod{}: selected, &corev1.PersistentVolumeClaim{}: selected,
 		}},
