@@ -1,6 +1,7 @@
 """The real cluster, over the official client: raw JSON, the caller's kubeconfig, and errors in plain words."""
 
 import json
+import logging
 import os
 import re
 import socket
@@ -15,6 +16,7 @@ import urllib3.exceptions
 from kubernetes.client import ApiClient, ApiException, Configuration
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.stream import ws_client
+from yaml import YAMLError
 
 from anneal_cli.cluster import Change, Listing, Params
 from anneal_cli.errors import CliError, Expired, Unavailable
@@ -145,14 +147,42 @@ def _load(configuration: Configuration, kubeconfig: str | None, context: str | N
         if not kubeconfig and not context and _in_cluster():
             config.load_incluster_config(client_configuration=configuration)
             return "in-cluster", IN_CLUSTER_NAMESPACE.read_text().strip() or "default"
-        config.load_kube_config(kubeconfig, context, configuration, persist_config=False)
+        with _Complaints() as said:
+            config.load_kube_config(kubeconfig, context, configuration, persist_config=False)
         contexts, active = config.list_kube_config_contexts(kubeconfig)
-    except (ConfigException, OSError, ValueError) as error:
-        raise CliError(f"No cluster to talk to: {str(error).strip().rstrip('.')}.",
+    except (ConfigException, OSError, ValueError, YAMLError) as error:
+        raise CliError(f"No cluster to talk to: {_one_line(error)}.",
                        "Set KUBECONFIG or --kubeconfig to a readable file, and --context to one of its contexts "
                        "(`kubectl config get-contexts`).") from error
+    if said:
+        raise CliError(f"No credentials for the cluster: {'; '.join(said)}.",
+                       "Install the program that users[].user.exec.command of the kubeconfig names, or log in again; "
+                       "`kubectl get ns` must work.")
     chosen = next((c for c in contexts if c["name"] == context), active)
     return str(chosen["name"]), str(chosen["context"].get("namespace") or "default")
+
+
+class _Complaints(logging.Handler):
+    """Keeps what the client logs about credentials: it says there that a plugin failed, and goes on as nobody."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message."""
+        self.said.append(_one_line(record.getMessage()))
+
+    def __enter__(self) -> list[str]:
+        logging.getLogger().addHandler(self)
+        return self.said
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _in_cluster() -> bool:

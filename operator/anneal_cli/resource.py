@@ -16,6 +16,11 @@ from anneal_cli.kinds import FINE_TUNE_JOB, MODEL_DEPLOYMENT, Kind
 Object = dict[str, Any]
 
 
+def listing(items: list[Object]) -> Object:
+    """Several objects in one, as `kubectl get -o json` prints them."""
+    return {"apiVersion": "v1", "kind": "List", "items": items}
+
+
 class State(StrEnum):
     """How a resource stands. READY, STALLED and ROLLED_BACK are final until somebody changes something."""
 

@@ -6,6 +6,7 @@ from anneal_cli import arguments
 from anneal_cli.errors import OK
 from anneal_cli.history import events_of
 from anneal_cli.kinds import parse_target
+from anneal_cli.resource import listing
 from anneal_cli.session import Session
 from anneal_cli.views.events import table
 
@@ -24,7 +25,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
     events = [event for resource in session.find(parse_target(args.name))
               for event in events_of(session.cluster, resource)]
     if args.output == "json":
-        session.print_json([event.raw for event in events])
+        session.print_json(listing([event.raw for event in events]))
     elif events:
         session.out.print(table(events, session.now()), soft_wrap=True)
     else:

@@ -4,6 +4,7 @@ import argparse
 
 from anneal_cli import arguments
 from anneal_cli.errors import OK
+from anneal_cli.resource import listing
 from anneal_cli.session import Session
 from anneal_cli.views.listing import table
 
@@ -21,7 +22,7 @@ def run(args: argparse.Namespace, session: Session) -> int:
     """Print the table."""
     resources = session.all(everywhere=args.all_namespaces)
     if args.output == "json":
-        session.print_json({"apiVersion": "v1", "kind": "List", "items": [r.raw for r in resources]})
+        session.print_json(listing([resource.raw for resource in resources]))
     elif resources:
         session.out.print(table(resources, session.now(), namespaces=args.all_namespaces), soft_wrap=True)
     else:

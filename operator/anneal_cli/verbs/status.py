@@ -13,7 +13,7 @@ from anneal_cli.cluster import Change
 from anneal_cli.errors import FAILED, OK, TIMEOUT, CliError
 from anneal_cli.following import Merged, follow
 from anneal_cli.kinds import FINE_TUNE_JOB, parse_target
-from anneal_cli.resource import Resource, by_name, resource_of
+from anneal_cli.resource import Resource, by_name, listing, resource_of
 from anneal_cli.session import Session
 from anneal_cli.views import finetunejob, modeldeployment
 from anneal_cli.views.lines import line
@@ -40,7 +40,8 @@ def run(args: argparse.Namespace, session: Session) -> int:
     if args.watch and resources:
         return _follow(args, session, resources)
     if args.output == "json":
-        session.print_json(resources[0].raw if args.name and len(resources) == 1 else _as_list(resources))
+        raw = [resource.raw for resource in resources]
+        session.print_json(raw[0] if args.name and len(raw) == 1 else listing(raw))
     else:
         session.out.print(screen(resources, session.now(), symbols_for(session.out.encoding)))
     return FAILED if args.name and any(r.failed for r in resources) else OK
@@ -50,10 +51,6 @@ def screen(resources: list[Resource], now: datetime, symbols: Symbols) -> Render
     """All trees, one below the other."""
     trees = [(finetunejob if r.kind == FINE_TUNE_JOB else modeldeployment).tree(r, now, symbols) for r in resources]
     return Group(*(part for index, each in enumerate(trees) for part in ((Text(), each) if index else (each,))))
-
-
-def _as_list(resources: list[Resource]) -> dict[str, object]:
-    return {"apiVersion": "v1", "kind": "List", "items": [r.raw for r in resources]}
 
 
 def _follow(args: argparse.Namespace, session: Session, resources: list[Resource]) -> int:

@@ -142,6 +142,31 @@ def test_no_kubeconfig_is_an_error_that_names_the_ways_out(tmp_path: Path, capsy
     assert "Traceback" not in captured.err
 
 
+PLUGIN = "{exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, interactiveMode: Never}}"
+KUBECONFIG = """
+current-context: here
+contexts: [{name: here, context: {cluster: here, user: me}}]
+clusters: [{name: here, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: me, user: %s}]
+"""
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("{{{{", "while parsing a flow node expected the node content"), ("", "file is empty"),
+    (KUBECONFIG.replace("contexts:", "context:") % "{token: x}", "contexts"),
+    (KUBECONFIG.replace("server", "certificate-authority: /none, server") % "{token: x}", "/none"),
+    (KUBECONFIG % PLUGIN, "No credentials for the cluster: [Errno 2] No such file or directory: 'no-such-plugin'"),
+])
+def test_a_broken_kubeconfig_is_one_line_that_says_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, expected: str,
+) -> None:
+    (tmp_path / "config").write_text(text)
+    assert main(["list", "--kubeconfig", str(tmp_path / "config")]) == 1
+    error, fix = capsys.readouterr().err.replace("\n", " ").split("Fix: ")
+    assert expected in error
+    assert fix
+
+
 def test_an_unknown_context_is_named(kubeconfig: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--kubeconfig", str(kubeconfig), "--context", "nowhere"]) == 1
     assert "nowhere" in capsys.readouterr().err
