@@ -23,6 +23,8 @@ class Toleration(Document):
 
     model_config = {"json_schema_extra": rules(
         ("self.operator != 'Exists' || !has(self.value)", "a toleration with operator Exists has no value"),
+        ("!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+         "tolerationSeconds goes with effect NoExecute, and only with it"),
     )}
 
     key: str | None = Field(default=None, min_length=1, max_length=316)
@@ -33,6 +35,8 @@ class Toleration(Document):
     """Taint value, for operator Equal."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     """Taint effect; left out it matches all."""
+    toleration_seconds: int | None = Field(default=None, ge=0, le=86400)
+    """For effect NoExecute: how long a pod stays when the taint appears, in seconds; left out, for ever."""
 
 
 class Scheduling(Document):
@@ -44,4 +48,5 @@ class Scheduling(Document):
         default={}, max_length=16)
     """Labels that a node must have. For a FineTuneJob: the train and evaluate pods."""
     tolerations: list[Toleration] = Field(default=[], max_length=16)
-    """Taints that the pods tolerate."""
+    """Taints that the pods tolerate. A node that is node.kubernetes.io/not-ready or unreachable is tolerated for 30
+    seconds, not for the 300 of Kubernetes, unless a toleration here says otherwise."""

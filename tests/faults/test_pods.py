@@ -1,6 +1,8 @@
 """F17, F24, F25, F28, F36: pods that do not start, do not end, take their time, or tell that there is no data."""
 
 import json
+from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 
@@ -15,6 +17,9 @@ pytestmark = pytest.mark.apiserver
 
 SEEN_SECONDS = 30
 IMAGE_MINUTES = 10
+LOST = "lost"
+NODE_GRACE_SECONDS = 50
+"""So long the node controller of Kubernetes waits for a sign of a node."""
 
 
 def stage(resource: Object, name: str) -> Object:
@@ -43,6 +48,65 @@ async def test_a_lost_node_never_gives_a_stage_two_pods(world: World) -> None:
     await world.api.delete("Pod", world.namespace, name, gracePeriodSeconds=0)
     published = await world.until("FineTuneJob", "run", "True", "Published", 90)
     assert stage(published, "train")["attempt"] == 1
+
+
+@pytest.fixture
+async def lost_node(world: World) -> AsyncIterator[None]:
+    """A node that nobody hears of again: no Player renews its Lease."""
+    await world.player.node(LOST)
+    yield
+    await world.api.delete("Node", "", LOST)
+
+
+async def test_a_silent_node_is_waited_for_half_a_minute(world: World, lost_node: None) -> None:
+    """F17, with the real node, eviction and pod garbage controllers."""
+    world.player.hold.add("train")
+    job = finetunejob("run", scheduling={"nodeSelector": {"kubernetes.io/hostname": LOST}})
+    await world.api.create(job, world.namespace)
+    await world.api.until("FineTuneJob", world.namespace, "run", _pod_runs, 60)
+    pod = await _train_pod(world)
+    name = pod["metadata"]["name"]
+    world.player.dead.add(name)
+    waits = {t["key"]: t.get("tolerationSeconds") for t in pod["spec"]["tolerations"]}
+    assert waits == {"node.kubernetes.io/not-ready": 30, "node.kubernetes.io/unreachable": 30}, "300 is the default"
+
+    evicted = await world.api.until("Pod", world.namespace, name, _ending, NODE_GRACE_SECONDS + 60)
+    node = await world.api.get("Node", "", LOST)
+    silent = next(t["timeAdded"] for t in node["spec"]["taints"] if t.get("effect") == "NoExecute")
+    assert 29 <= (_evicted_at(evicted) - datetime.fromisoformat(silent)).total_seconds() <= 35
+    world.proxy.ahead_seconds = int(evicted["spec"]["terminationGracePeriodSeconds"]) + 35
+    said = await world.until("FineTuneJob", "run", "False", "NodeLost", SEEN_SECONDS)
+    assert f"node {LOST} does not say that it has" in json.dumps(said["status"])
+    assert (await _train_pod(world))["metadata"]["uid"] == pod["metadata"]["uid"], "the first may still write"
+
+    out = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
+    await world.api.patch("Node", "", LOST, {"spec": {"taints": [*node["spec"]["taints"], out]}})
+    await world.api.until("Pod", world.namespace, name, lambda found: not found, 60)
+    world.player.hold.discard("train")
+    await world.api.patch("Node", "", LOST, {"spec": {"taints": []}})
+    await world.player.node(LOST)
+    published = await world.until("FineTuneJob", "run", "True", "Published", 60)
+    assert (stage(published, "train")["attempt"], stage(published, "train")["failures"]) == (0, 0)
+
+
+def _pod_runs(resource: Object) -> bool:
+    return any("is running" in s.get("message", "") for s in resource.get("status", {}).get("stages", [])
+               if s["name"] == "train")
+
+
+async def _train_pod(world: World) -> Object:
+    (pod,) = await world.api.list("Pod", world.namespace, "anneal.dev/stage=train")
+    return pod
+
+
+def _ending(pod: Object) -> bool:
+    return "deletionTimestamp" in pod.get("metadata", {})
+
+
+def _evicted_at(pod: Object) -> datetime:
+    (found,) = [c for c in pod["status"]["conditions"] if c["type"] == "DisruptionTarget"]
+    assert found["reason"] == "DeletionByTaintManager"
+    return datetime.fromisoformat(found["lastTransitionTime"])
 
 
 def _waits_for_the_pod_before(resource: Object) -> bool:

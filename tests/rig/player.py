@@ -69,7 +69,7 @@ class Player:
     async def run(self, ready: asyncio.Event) -> None:
         """Play; sets `ready` when the nodes are there."""
         for number in range(self.nodes):
-            await self._node(f"sim-{number}")
+            await self.node(f"sim-{number}")
         ready.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat())
@@ -248,7 +248,8 @@ class Player:
         }
         await self.api.create(volume)
 
-    async def _node(self, name: str) -> None:
+    async def node(self, name: str) -> None:
+        """Register a node, or say once more that it is ready."""
         room: dict[str, Any] = {"cpu": "100000", "memory": "100Ti", "pods": "100000", "nvidia.com/gpu": "8"}
         with contextlib.suppress(ApiError):
             await self.api.create(

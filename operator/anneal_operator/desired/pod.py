@@ -14,6 +14,10 @@ from anneal_operator.settings import PodSettings
 
 USER = 10001
 GPU = "nvidia.com/gpu"
+LOST_NODE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+LOST_NODE_SECONDS = 30
+"""How long a pod waits for its node to come back. A checkpoint makes going on elsewhere cheap, and no second pod starts
+before the first is known to be gone, so there is nothing to gain from the 300 seconds that Kubernetes waits."""
 
 Manifest = dict[str, Any]
 
@@ -113,9 +117,15 @@ def _scheduling(scheduling: Scheduling, *, select_node: bool) -> Manifest:
         result["priorityClassName"] = scheduling.priority_class_name
     if scheduling.node_selector and select_node:
         result["nodeSelector"] = dict(scheduling.node_selector)
-    if scheduling.tolerations:
-        result["tolerations"] = [toleration.to_wire() for toleration in scheduling.tolerations]
+    result["tolerations"] = [*(one.to_wire() for one in scheduling.tolerations), *_of_lost_nodes(scheduling)]
     return result
+
+
+def _of_lost_nodes(scheduling: Scheduling) -> list[Manifest]:
+    """The shortest of several tolerations counts, so ours must not stand beside the user's own."""
+    asked = {one.key for one in scheduling.tolerations if one.effect in (None, "NoExecute")}
+    return [{"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST_NODE_SECONDS}
+            for key in LOST_NODE if not asked & {key, None}]
 
 def template(owner: Owner, pod_spec: Manifest, **labels: str) -> Manifest:
     """A pod template whose pods are found by our labels."""

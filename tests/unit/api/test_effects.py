@@ -35,7 +35,8 @@ VALUES: dict[str, Any] = {
     "evaluation.prompts.uri": "pvc://data/other-prompts.jsonl", "output.uri": "pvc://other",
     "resources.cpu": "3", "resources.memory": "1Gi", "scheduling.priorityClassName": "other",
     "scheduling.nodeSelector": {"other": "label"}, "scheduling.tolerations[].key": "other",
-    "scheduling.tolerations[].value": "other", "workspace.size": "1Gi", "workspace.storageClassName": "other",
+    "scheduling.tolerations[].value": "other", "scheduling.tolerations[].tolerationSeconds": 7,
+    "workspace.size": "1Gi", "workspace.storageClassName": "other",
     "runId": "other", "servedName": "other", "stallTimeout": "90m",
 }
 # Leaves that change no child by themselves but what is decided; each has a test of its own below.

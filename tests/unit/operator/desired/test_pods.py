@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
+from anneal_api.pod import Scheduling
 from anneal_api.run import RunSpec, Stage
+from anneal_operator.desired import pod as pods
 from anneal_operator.desired import run, serving
 from anneal_operator.desired import stage as stages
 from anneal_operator.desired.owner import Owner
 from anneal_operator.desired.pod import GPU
 from anneal_server import probe
-from tests.factories import UID
+from tests.factories import SETTINGS, UID
 from tests.unit.operator.desired.rendered import (
     CASES,
     MANIFESTS,
@@ -115,7 +117,24 @@ def test_only_train_and_evaluate_ask_for_gpus_and_choose_nodes() -> None:
         gpus = [c["resources"]["limits"].get(GPU) for c in containers(pod) if GPU in c["resources"]["limits"]]
         heavy = stage in (Stage.TRAIN, Stage.EVALUATE)
         assert (gpus, "nodeSelector" in pod) == ((["2"] if heavy else []), heavy)
-        assert pod["tolerations"] == [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}]
+        assert pod["tolerations"][0] == {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+
+def lost_nodes(*tolerations: Object) -> dict[str, int]:
+    """Key of a lost node's taint -> seconds that a pod of ours waits for it, beside what the user tolerates."""
+    scheduling = Scheduling.model_validate({"tolerations": list(tolerations)})
+    made = pods.spec([], [], SETTINGS, scheduling)["tolerations"][len(tolerations):]
+    return {one["key"].partition("/")[2]: one["tolerationSeconds"] for one in made}
+
+
+def test_a_lost_node_is_waited_for_30_seconds_unless_the_user_says_otherwise() -> None:
+    assert lost_nodes() == {"not-ready": 30, "unreachable": 30}
+    assert lost_nodes({"key": "gpu", "operator": "Exists", "effect": "NoExecute"}) == lost_nodes()
+    own = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute",
+           "tolerationSeconds": 600}
+    assert lost_nodes(own) == {"not-ready": 30}
+    assert lost_nodes({"operator": "Exists"}) == {}
+    assert lost_nodes({"operator": "Exists", "effect": "NoSchedule"}) == lost_nodes()
 
 
 def test_train_has_time_to_save_a_checkpoint() -> None:
