@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from anneal_api.finetunejob import DatasetStatus, EvaluationStatus
+from anneal_api.finetunejob_status import DatasetStatus, EvaluationStatus
 from anneal_api.model import StatusDocument
 
 MANIFEST = "manifest.json"

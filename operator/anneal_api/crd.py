@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from anneal_api import GROUP, VERSION, finetunejob, modeldeployment
+from anneal_api import GROUP, VERSION, finetunejob, finetunejob_status, modeldeployment
 from anneal_api.schema import RULES, structural
 
 MAX_NAME = 40
@@ -86,7 +86,7 @@ REASON = Column("Reason", _condition("Ready", "reason"), wide=True)
 FINE_TUNE_JOB = Kind(
     finetunejob.KIND, finetunejob.PLURAL, finetunejob.SINGULAR, finetunejob.SHORT_NAMES,
     "One fine-tuning run: a base model and a dataset in, a tuned, evaluated and published model out.",
-    finetunejob.FineTuneJobSpec, finetunejob.FineTuneJobStatus,
+    finetunejob.FineTuneJobSpec, finetunejob_status.FineTuneJobStatus,
     (Column("Method", ".spec.method.type"), Column("Phase", ".status.phase"),
      Column("Progress", ".status.progress.summary"), READY, AGE, REASON,
      Column("Model", ".spec.model.uri", wide=True), Column("Artifact", ".status.artifact.uri", wide=True)),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from anneal_api.conditions import Condition
-from anneal_api.finetunejob import ArtifactStatus, TimelineEntry
+from anneal_api.finetunejob_status import ArtifactStatus, TimelineEntry
 from anneal_api.model import Document, Duration, Name, StatusDocument, rules
 from anneal_api.pod import Resources, Scheduling
 from anneal_api.uri import ClaimUri

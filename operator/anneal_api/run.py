@@ -10,18 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from anneal_api.finetunejob import (
-    ArtifactStatus,
-    Dataset,
-    DatasetStatus,
-    Evaluation,
-    EvaluationStatus,
-    Method,
-    Model,
-    Output,
-    Template,
-    Training,
-)
+from anneal_api.finetunejob import Dataset, Evaluation, Method, Model, Output, Template, Training
+from anneal_api.finetunejob_status import ArtifactStatus, DatasetStatus, EvaluationStatus
 from anneal_api.model import Document, StatusDocument
 
 RUN_FILE = "/etc/anneal/run/run.json"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from anneal_api.finetunejob import ArtifactStatus
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.model import Document, StatusDocument
 
 SERVE_FILE = "/etc/anneal/serve/serve.json"

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from anneal_api.conditions import REASONS, Condition, ConditionType, Reason, ReasonInfo, find_condition
-from anneal_api.finetunejob import FineTuneJobStatus
+from anneal_api.finetunejob_status import FineTuneJobStatus
 from anneal_api.modeldeployment import ModelDeploymentStatus
 from anneal_cli.errors import CliError
 from anneal_cli.kinds import FINE_TUNE_JOB, MODEL_DEPLOYMENT, Kind

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from anneal_api.artifact import MANIFEST, MODEL_FILES, read_manifest, verify_files
-from anneal_api.finetunejob import ArtifactStatus
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.run import ExitCode
 from anneal_api.serve import ServeSpec
 from anneal_api.uri import CLAIM_ROOT, parse_claim, parse_hub

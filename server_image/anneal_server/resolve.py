@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from anneal_api.artifact import file_sha256, model_digest, model_files, read_manifest
-from anneal_api.finetunejob import ArtifactStatus
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_server.failures import missing
 from anneal_server.folder import IsNative, check_model, known_to_transformers
 

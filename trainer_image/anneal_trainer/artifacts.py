@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from anneal_api.artifact import Manifest
-from anneal_api.finetunejob import ArtifactStatus
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.run import RunSpec
 from anneal_trainer.places import Places
 

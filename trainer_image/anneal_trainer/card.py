@@ -1,7 +1,7 @@
 """README.md of an artifact: what it is, what it was made from, how good it is, how to load it. Pure."""
 
 from anneal_api.artifact import Manifest
-from anneal_api.finetunejob import Scores
+from anneal_api.finetunejob_status import Scores
 from anneal_api.run import TrainSummary
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 
-from anneal_api.finetunejob import EvaluationStatus, Scores
+from anneal_api.finetunejob_status import EvaluationStatus, Scores
 from anneal_api.run import BASE_MODEL, ENGINE_URL, TUNED_MODEL, EvaluateSummary, RunSpec, Stage
 from anneal_trainer import token_rows
 from anneal_trainer.engine import Engine, find_engines

@@ -10,7 +10,8 @@ import uuid
 from pathlib import Path
 
 from anneal_api.artifact import ArtifactError, digest_of, file_sha256, read_manifest
-from anneal_api.finetunejob import ArtifactStatus, EvaluationStatus, Lora
+from anneal_api.finetunejob import Lora
+from anneal_api.finetunejob_status import ArtifactStatus, EvaluationStatus
 from anneal_api.run import PrepareSummary, RunSpec
 from anneal_api.uri import parse_hub
 from anneal_trainer import disk, template, token_rows

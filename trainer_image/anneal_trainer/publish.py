@@ -20,7 +20,8 @@ from anneal_api.artifact import (
     verify_files,
 )
 from anneal_api.curve import curve_of, svg
-from anneal_api.finetunejob import RUN_FIELDS, EvaluationStatus, Lora
+from anneal_api.finetunejob import RUN_FIELDS, Lora
+from anneal_api.finetunejob_status import EvaluationStatus
 from anneal_api.run import PrepareSummary, Progress, PublishSummary, RunSpec, Stage, run_fields
 from anneal_trainer.artifacts import artifact_status, run_folder
 from anneal_trainer.card import model_card

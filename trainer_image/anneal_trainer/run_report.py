@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from anneal_api.artifact import Manifest
 from anneal_api.curve import NARROW, curve_of, svg
-from anneal_api.finetunejob import Scores
+from anneal_api.finetunejob_status import Scores
 from anneal_api.run import Progress, StageResult, TrainSummary
 from anneal_trainer.scoring import Answered
 

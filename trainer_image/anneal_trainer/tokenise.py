@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from anneal_api.finetunejob import DatasetStatus
+from anneal_api.finetunejob_status import DatasetStatus
 from anneal_api.run import RunSpec
 from anneal_trainer import template
 from anneal_trainer.base_model import TOKENIZER, BaseModel, check_vocabulary, read_json

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from anneal_api.openmp import SPIN_COUNT, SPIN_VARIABLE
+
 # Said before the libraries are imported: the pod has no network, and waiting for a hub would look like a hang.
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Threads that wait for each other spin for milliseconds by default; where the CPUs are shared (and a pod's are), they
-# spin away the time that the others need. Those that sleep at once pay a wake-up for each of a step's 10,000 operators.
-# About 0.2 ms of spinning costs nothing where CPUs are free (360 tokens/s; asleep 250) and little where they are not.
-os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+os.environ.setdefault(SPIN_VARIABLE, SPIN_COUNT)
 # Bars that redraw themselves are noise in a pod's log.
 os.environ["TQDM_DISABLE"] = "1"
 

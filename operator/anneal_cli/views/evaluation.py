@@ -4,7 +4,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from anneal_api.finetunejob import EvaluationStatus, Scores
+from anneal_api.finetunejob_status import EvaluationStatus, Scores
 
 
 def table(evaluation: EvaluationStatus) -> Table:

@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from anneal_api.conditions import Reason
-from anneal_api.finetunejob import ArtifactStatus, DatasetStatus, ProgressStatus, StageStatus
+from anneal_api.finetunejob_status import ArtifactStatus, DatasetStatus, ProgressStatus, StageStatus
 from anneal_api.run import Stage
 from anneal_cli.resource import Resource, State, parse_time
 from anneal_cli.views import evaluation

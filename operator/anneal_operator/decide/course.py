@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from anneal_api.conditions import Reason, set_condition, timestamp
-from anneal_api.finetunejob import FineTuneJobStatus
+from anneal_api.finetunejob_status import FineTuneJobStatus
 from anneal_api.run import Stage
 from anneal_operator.decide import classify, objects
 from anneal_operator.decide.classify import Verdict

@@ -12,7 +12,7 @@ from anneal_api.conditions import (
     set_condition,
     timestamp,
 )
-from anneal_api.finetunejob import FineTuneJobStatus, RunState, StageStatus
+from anneal_api.finetunejob_status import FineTuneJobStatus, RunState, StageStatus
 from anneal_api.run import Stage
 from anneal_operator.decide import objects, progress, unsupported
 from anneal_operator.decide.course import Move, next_move

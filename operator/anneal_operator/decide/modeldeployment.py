@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from anneal_api.conditions import Condition, ConditionType, Reason, drop_condition, set_condition, timestamp
-from anneal_api.finetunejob import ArtifactStatus, TimelineEntry
+from anneal_api.finetunejob_status import ArtifactStatus, TimelineEntry
 from anneal_api.modeldeployment import FailedRevision, ModelDeploymentSpec, ModelDeploymentStatus, RevisionStatus
 from anneal_operator.decide import classify, objects, rollback, servers, unsupported
 from anneal_operator.decide.classify import Verdict

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from anneal_api.conditions import timestamp
-from anneal_api.finetunejob import ProgressStatus
+from anneal_api.finetunejob_status import ProgressStatus
 from anneal_api.run import Progress, TrainSummary
 from anneal_operator.decide import objects
 

@@ -13,7 +13,7 @@ from anneal_api.conditions import (
     find_condition,
     set_condition,
 )
-from anneal_api.finetunejob import TimelineEntry
+from anneal_api.finetunejob_status import TimelineEntry
 from anneal_operator.decide.plan import Event
 
 MAX_TIMELINE = 64

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from anneal_api.conditions import ConditionType, Reason
-from anneal_api.finetunejob import ArtifactStatus, FineTuneJobStatus
+from anneal_api.finetunejob_status import ArtifactStatus, FineTuneJobStatus
 from anneal_api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
 from anneal_api.run import ExitCode
 from anneal_api.serve import ResolveResult

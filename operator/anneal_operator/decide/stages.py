@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anneal_api.conditions import ConditionType, Reason, set_condition, timestamp
-from anneal_api.finetunejob import FineTuneJobSpec, FineTuneJobStatus, StageStatus
+from anneal_api.finetunejob import FineTuneJobSpec
+from anneal_api.finetunejob_status import FineTuneJobStatus, StageStatus
 from anneal_api.run import Stage, StageResult, first_step_time, last_progress
 from anneal_operator.decide import objects, progress
 from anneal_operator.decide.facts import Object

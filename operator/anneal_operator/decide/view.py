@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from anneal_api.finetunejob import FineTuneJobSpec, FineTuneJobStatus, RunState, StageStatus
+from anneal_api.finetunejob import FineTuneJobSpec
+from anneal_api.finetunejob_status import FineTuneJobStatus, RunState, StageStatus
 from anneal_api.model import seconds
 from anneal_api.run import Stage
 from anneal_operator.decide import objects

@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from anneal_api.finetunejob import ArtifactStatus
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.modeldeployment import BASE_MODEL_NAME, SETTINGS_FIELDS, ModelDeploymentSpec
 from anneal_api.pod import Resources
 from anneal_api.serve import CACHE_DIR, HEALTH_PATH, PORT, SERVE_FILE, ServeModel, ServeSpec

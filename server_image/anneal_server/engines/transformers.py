@@ -1,5 +1,6 @@
 """Our own server on transformers (anneal_server.inference), on CPU."""
 
+from anneal_api.openmp import SPIN_COUNT, SPIN_VARIABLE
 from anneal_api.serve import ServeSpec
 from anneal_server.engines import Command, Facts
 
@@ -8,6 +9,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1",
     # The tokenizer is used by one thread of ours at a time.
     "TOKENIZERS_PARALLELISM": "false",
+    SPIN_VARIABLE: SPIN_COUNT,
 }
 
 

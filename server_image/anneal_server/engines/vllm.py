@@ -1,5 +1,6 @@
 """vLLM's OpenAI-compatible server, on GPUs or on CPU."""
 
+from anneal_api.openmp import SPIN_COUNT, SPIN_VARIABLE
 from anneal_api.serve import CACHE_DIR, ServeSpec
 from anneal_server.engines import Command, Facts
 
@@ -73,9 +74,7 @@ def _cpu_environment(spec: ServeSpec) -> dict[str, str]:
         # The kubelet's limits decide how much CPU there is; pinning threads to cores would fight with them.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(max(1, spec.cpus)),
-        # Threads that wait for each other spin for about 0.2 ms, then sleep: spinning longer, they take the CPU from
-        # the one they wait for where others use it too, and a token takes seconds.
-        "GOMP_SPINCOUNT": "5000",
+        SPIN_VARIABLE: SPIN_COUNT,
         # One process schedules and computes. With two, the scheduler polls without a pause for what the worker
         # computes, on the CPU that the worker needs: 8 tokens/s instead of 17 with cpu 800m.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",

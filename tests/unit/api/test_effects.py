@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from anneal_api.crd import FINE_TUNE_JOB, MODEL_DEPLOYMENT, Kind, schema
-from anneal_api.finetunejob import ArtifactStatus, FineTuneJobSpec
+from anneal_api.finetunejob import FineTuneJobSpec
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.modeldeployment import ModelDeploymentSpec
 from anneal_api.run import Stage
 from anneal_generate.reference import leaves

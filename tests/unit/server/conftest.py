@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from anneal_api.artifact import MANIFEST, BaseModelRef, Manifest, ManifestFile, digest_of, file_sha256
-from anneal_api.finetunejob import ArtifactStatus, DatasetStatus
+from anneal_api.finetunejob_status import ArtifactStatus, DatasetStatus
 from anneal_server.resolve import folder_digest
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from anneal_api.finetunejob import ArtifactStatus
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.serve import ServeModel, ServeSpec
 from anneal_server.engines import Command
 from anneal_server.failures import ServerError

@@ -19,6 +19,7 @@ def test_adapter_and_base_are_one_process() -> None:
         "--max-model-len", "1024", "--port", "8000", "--threads", "2", "--chat-template", FACTS.chat_template,
         "--adapter", "support=/mnt/pvc/models/support")
     assert command.env == {**ENVIRONMENT, "OMP_NUM_THREADS": "2"}
+    assert command.env["GOMP_SPINCOUNT"] == "5000"
 
 
 def test_two_complete_models_share_the_cores_on_consecutive_ports() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from anneal_api.artifact import ArtifactError
-from anneal_api.finetunejob import ArtifactStatus
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.run import MAX_TERMINATION_BYTES, ExitCode
 from anneal_api.serve import ResolveResult, ServeModel, ServeSpec
 from anneal_server import __main__ as program

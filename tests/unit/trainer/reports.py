@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from anneal_api.artifact import BaseModelRef, Manifest
-from anneal_api.finetunejob import DatasetStatus, EvaluationStatus, Scores
+from anneal_api.finetunejob_status import DatasetStatus, EvaluationStatus, Scores
 from anneal_api.run import Progress, Stage, StageResult, TrainSummary
 from anneal_trainer.run_report import RunReport
 from anneal_trainer.scoring import Answered

@@ -14,7 +14,7 @@ from anneal_api.run import RunSpec
 from anneal_trainer.errors import BadConfig, BadData, ModelMismatch, StageError
 from anneal_trainer.places import Places
 from anneal_trainer.prepare import prepare
-from tests.unit.trainer.test_parts import entry, write_safetensors
+from tests.unit.trainer.test_weights import entry, write_safetensors
 from tests.unit.trainer.tiny import ROWS, World, make_tokenizer, make_world, write_lines
 
 pytestmark = pytest.mark.torch

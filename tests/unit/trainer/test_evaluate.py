@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from anneal_api.finetunejob import DatasetStatus, Scores
+from anneal_api.finetunejob_status import DatasetStatus, Scores
 from anneal_api.run import PrepareSummary, RunSpec, Stage, StageResult
 from anneal_trainer import engine
 from anneal_trainer.engine import Engine, find_engines

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from anneal_api.conditions import timestamp
-from anneal_api.finetunejob import FineTuneJobSpec, ProgressStatus
+from anneal_api.finetunejob import FineTuneJobSpec
+from anneal_api.finetunejob_status import ProgressStatus
 from anneal_api.run import Stage, parse_progress
 from anneal_operator.decide import progress
 from anneal_operator.decide.sight import PATIENCE

@@ -1,6 +1,7 @@
 """Every kind of child that we make, for specs that use every field and for the smallest ones."""
 
-from anneal_api.finetunejob import ArtifactStatus, FineTuneJobSpec
+from anneal_api.finetunejob import FineTuneJobSpec
+from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.modeldeployment import ModelDeploymentSpec
 from anneal_api.run import Stage
 from anneal_operator.desired import run, serving, stage
