@@ -41,7 +41,7 @@ class Settings:
     resync_seconds: int = 600
     lease_seconds: int = 15
     http_port: int = 8080
-    """/metrics and /healthz."""
+    """/metrics, /healthz and /readyz."""
     log_level: str = "INFO"
 
 

@@ -34,6 +34,14 @@ async def healthy(operator: LittleOperator) -> str:
                 await asyncio.sleep(0.1)  # nothing tells when a port opens
 
 
+async def until_ready_says(operator: LittleOperator, status: int, text: str) -> None:
+    """Wait for an answer of /readyz."""
+    await healthy(operator)
+    async with asyncio.timeout(20):
+        while await page(operator, "/readyz") != (status, text):
+            await asyncio.sleep(0.1)  # a page can only be polled
+
+
 def about(proxy: FaultProxy, name: str) -> list[tuple[str, str]]:
     return [(method, path) for method, path in proxy.requests if name in path]
 
@@ -94,6 +102,7 @@ async def test_of_two_operators_one_writes_and_the_other_takes_over_when_it_is_k
     await place.settled("FineTuneJob", "first")
     b = place.operator(proxy_b, "pod-b")
     assert "anneal_lease_held 0.0" in await healthy(b)
+    await until_ready_says(b, 503, "waiting for the Lease")
     await place.create("FineTuneJob", "second")
     await place.settled("FineTuneJob", "second")
     assert proxy_b.writes == []
@@ -101,6 +110,7 @@ async def test_of_two_operators_one_writes_and_the_other_takes_over_when_it_is_k
     await place.create("FineTuneJob", "third")
     await place.settled("FineTuneJob", "third")
     assert about(proxy_a, "third") == []
+    assert await page(b, "/readyz") == (200, "ok")
 
 
 async def test_a_frozen_operator_writes_nothing_when_it_wakes_and_ends(place: Place) -> None:
@@ -265,6 +275,7 @@ async def test_an_operator_waits_for_its_kinds(place: Place) -> None:
     operator = place.operator(proxy, "pod-a")
     await place.create("FineTuneJob", "support")
     assert "anneal_lease_held 0.0" in await healthy(operator)
+    assert await page(operator, "/readyz") == (503, "waiting for the CRDs of Anneal")
     assert proxy.writes == []
     missing.set()
     resource = await place.api.until("FineTuneJob", place.namespace, "support", phase_is("Settled"))

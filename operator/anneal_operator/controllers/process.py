@@ -39,6 +39,8 @@ GRACE_SECONDS = 8.0
 KOPF_SECONDS = 7.0
 """Kopf waits 5 s for its own tasks. After a watch has failed, its other watches may wait for ever for a new login."""
 POLL_SECONDS = 2.0
+KINDS, LEASE, STORE = "the CRDs of Anneal", "the Lease", "a first look at the whole cluster"
+"""What must be there, in this order, before anything is reconciled."""
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Operator:
         self._store = Store()
         self._queue: WorkQueue[Key] = WorkQueue()
         self._health = WatchHealth()
+        self._awaited = KINDS
         executor = Executor(client, self._store, Recorder(client, settings.identity))
         self._reconciler = Reconciler(client, self._store, executor, brains, metrics, now)
         self._intake = Intake(client, self._store, self._queue, self._health, metrics, settings.watch_namespaces,
@@ -69,7 +72,8 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until stopped. Raises when the process must be started anew."""
-        server = await http.serve(self._settings.http_port, self._metrics.registry, self._health.deaf)
+        server = await http.serve(self._settings.http_port, self._metrics.registry, self._health.deaf,
+                                  lambda: self._awaited)
         try:
             async with _background(_measure_lag(self._metrics)):
                 await _unless(stop, self._begin())
@@ -81,10 +85,12 @@ class Operator:
     async def _begin(self) -> None:
         """Wait for the kinds, then for the Lease, then read everything: a pass on half a store would be wrong."""
         await _wait_for_kinds(self._client, self._settings.watch_namespaces)
-        log.info("waiting for the Lease")
+        self._awaited = LEASE
+        log.info("waiting for %s", LEASE)
         self._lease.start()
         while not await asyncio.to_thread(self._lease.wait, 0.5):
             pass
+        self._awaited = STORE
         await self._fill_store()
 
     async def _fill_store(self) -> None:
@@ -97,6 +103,7 @@ class Operator:
 
     async def _work(self, stop: asyncio.Event) -> None:
         self._queue.start(self._settings.workers, self._reconciler.handle)
+        self._awaited = ""
         log.info("reconciling")
         try:
             async with (_background(self._intake.run(self._settings.resync_seconds)) as resync,
