@@ -17,8 +17,7 @@ from anneal_operator.kube.client import KubeClient
 from anneal_operator.kube.errors import Conflict, KubeError, LeaseLost, NotFound
 from anneal_operator.kube.execute import Executor
 from anneal_operator.kube.kinds import BY_NAME, FINETUNEJOB, meta
-from anneal_operator.kube.observe import observe
-from anneal_operator.kube.warnings import Warnings
+from anneal_operator.kube.observe import Observer
 
 OUTAGE_BACKOFF = 15.0
 """Longest pause after a failure that is the API server's: events that come meanwhile are tries too, and an outage of a
@@ -58,7 +57,7 @@ class Reconciler:
         now: Callable[[], datetime],
     ) -> None:
         self._client = client
-        self._warnings = Warnings(client)
+        self._observer = Observer(client)
         self._store = store
         self._executor = executor
         self._brains = brains
@@ -106,30 +105,31 @@ class Reconciler:
 
     async def _passes(self, key: Key, resource: Object) -> float | None:
         """Go on as long as there is more to do at once."""
-        due = await self._pass(key, resource)
+        due, told = await self._pass(key, resource, live=False)
         for _ in range(STRAIGHT_ON - 1):
             # Only unpacked when it is needed.
             if due != 0.0 or (after := self._store.resource(key)) is None:
                 break
-            due = await self._pass(key, after)
+            due, told = await self._pass(key, after, live=told)
         return due
 
-    async def _pass(self, key: Key, resource: Object) -> float | None:
+    async def _pass(self, key: Key, resource: Object, *, live: bool) -> tuple[float | None, bool]:
+        """Seconds until the next pass, and whether the store now holds what the API server has just answered."""
         brain, now, uid = self._brains[key.kind], self._now(), meta(resource)["uid"]
         children = self._store.children(uid)
         needs = brain.needs(resource, children, now)
         job = self._store.get(FINETUNEJOB, key.namespace, needs.fine_tune_job) if needs.fine_tune_job else None
-        facts = await observe(self._client, self._warnings, resource, children, needs, self._refused.get(uid, ()), job)
+        facts = await self._observer.observe(resource, children, needs, self._refused.get(uid, ()), job)
         plan = brain.plan(facts, now)
-        outcome = await self._executor.execute(facts, plan, now)
+        outcome = await self._executor.execute(facts, plan, now, live=live)
         self._remember(uid, outcome.refused)
         if outcome.news:
-            return 0.0
+            return 0.0, False
         if plan.status is not None:
             self._metrics.outcomes.written(key.kind, resource.get("status") or {}, plan.status)
         if outcome.refused:
             raise Retry
-        return plan.requeue_after
+        return plan.requeue_after, outcome.told
 
     def _remember(self, uid: str, refused: tuple[WriteError, ...]) -> None:
         if refused:

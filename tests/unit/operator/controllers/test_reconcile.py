@@ -155,6 +155,40 @@ async def test_what_is_always_due_at_once_lets_others_have_their_turn(scene: Sce
     assert len(scene.facts) == STRAIGHT_ON
 
 
+async def test_a_pass_that_follows_its_own_status_patch_does_not_read_the_resource_again(scene: Scene) -> None:
+    resource = scene.resource()
+
+    def decide(facts: Facts) -> Plan:
+        if "status" not in facts.resource:
+            return Plan(status={"phase": "Pending"}, requeue_after=0.0)
+        return Plan(creates=(scene.job_of(resource),), status={"phase": "Running"})
+
+    scene.decide = decide
+    await scene.reconciler.handle(KEY)
+    assert [f"{call.verb} {call.kind}" for call in scene.kube.calls] == [
+        "patch FineTuneJob", "create Job", "patch FineTuneJob"]
+
+
+async def test_a_pass_that_follows_one_without_a_patch_does(scene: Scene) -> None:
+    resource = scene.resource(status={"phase": "Running"})
+    waits = iter([0.0, None])
+    scene.decide = lambda facts: Plan(creates=(scene.job_of(resource),) if len(scene.facts) > 1 else (),
+                                      status=dict(facts.resource["status"]), requeue_after=next(waits))
+    await scene.reconciler.handle(KEY)
+    assert [f"{call.verb} {call.kind}" for call in scene.kube.calls] == ["get FineTuneJob", "create Job"]
+
+
+async def test_a_claim_that_is_there_is_asked_for_once_and_a_missing_one_each_time(scene: Scene) -> None:
+    scene.resource()
+    scene.kube.add({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                    "metadata": {"name": "data", "namespace": "team"}})
+    scene.needs = Needs(claims=("data", "missing"))
+    for _ in range(3):
+        await scene.reconciler.handle(KEY)
+    assert [set(facts.found.claims) for facts in scene.facts] == [{"data"}] * 3
+    assert scene.kube.count() == {"get": 1 + 3}
+
+
 async def test_a_refusal_is_a_fact_of_the_next_pass_until_it_is_over(scene: Scene) -> None:
     resource = scene.resource()
     scene.decide = lambda facts: Plan(creates=(scene.job_of(resource),) if not facts.children.jobs else ())
