@@ -11,7 +11,7 @@ from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.plan import Manifest
 from anneal_operator.decide.progress import interval
 from anneal_operator.decide.readiness import Outlook
-from anneal_operator.decide.sight import PATIENCE, Sight, young
+from anneal_operator.decide.sight import Sight
 from anneal_operator.decide.stages import CONDITIONS, begun, get, put, settle
 from anneal_operator.decide.view import View
 from anneal_operator.desired import run as run_children
@@ -232,8 +232,6 @@ def _wait(view: View, status: FineTuneJobStatus, stage: Stage, seen: Sight) -> M
     requeue = {"settling": SETTLE_SECONDS, "waiting": poll}.get(seen.state, CHECK_SECONDS)
     if stage is Stage.TRAIN or _pending(seen):
         requeue = min(requeue, poll)
-    if seen.job and _pending(seen) and young(seen.pod or seen.job, view.now):
-        requeue = min(requeue, PATIENCE.total_seconds())
     return Move(status, Outlook("working", seen.reason, text), _shared(view), _bounded(view, requeue))
 
 

@@ -15,9 +15,10 @@ from anneal_operator.desired.stage import ANNOTATION_RESOURCES, ENGINE, MAIN, SM
 SETTLE = timedelta(seconds=30)
 """Job and Pod reach us by two watches: how long the end of one waits for the end of the other."""
 MAX_ENGINE_RESTARTS = 3
-PATIENCE = timedelta(seconds=10)
-"""So long a Job or a pod is simply starting: what its claims wait for is nothing to tell yet, and with a thousand runs
-at once each needless patch and each search for Events costs a thousand requests."""
+JOB_PATIENCE, POD_PATIENCE = timedelta(seconds=10), timedelta(seconds=30)
+"""So long a Job waits for its pod, and a pod for its volumes, without a word about it: clouds take 10 to 30 s to make a
+volume and attach it. With a thousand runs at once each needless patch and each search for Events costs a thousand
+requests."""
 
 
 def made_text(stage: Stage, job: str) -> str:
@@ -135,9 +136,9 @@ def _under_way(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sig
 
 
 def young(obj: Object, now: datetime) -> bool:
-    """Was this made only just now?"""
+    """Was this Job or pod made only just now?"""
     made = objects.parse_time(obj["metadata"].get("creationTimestamp"))
-    return made is not None and now - made < PATIENCE
+    return made is not None and now - made < (POD_PATIENCE if "containers" in obj.get("spec", {}) else JOB_PATIENCE)
 
 
 def _without_pod(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sight:

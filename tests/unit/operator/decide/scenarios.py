@@ -7,7 +7,7 @@ from typing import Any
 
 from anneal_api.conditions import Reason
 from anneal_operator.decide.facts import WriteError
-from anneal_operator.decide.sight import PATIENCE
+from anneal_operator.decide.sight import JOB_PATIENCE, POD_PATIENCE
 from tests.factories import (
     ARTIFACT,
     DATASET,
@@ -45,7 +45,7 @@ def stuck(state: Object | None = None, event: str = "", conditions: tuple[Object
         pod["status"] = {"phase": "Pending", "conditions": list(conditions), "containerStatuses": [
             {"name": "trainer", "image": "example.com/trainer:1", "state": state or waiting("ContainerCreating")}]}
         world.warnings = [make_event(pod["metadata"]["name"], event, "FailedMount")] if event else []
-        world.now += PATIENCE
+        world.now += POD_PATIENCE
         world.step()
         return world
     return provoke
@@ -61,7 +61,7 @@ def no_pod(message: str) -> Scenario:
     def provoke() -> World:
         world = job("train-0")
         world.warnings = [make_event(world.of("Job")[-1]["metadata"]["name"], message)]
-        world.now += PATIENCE
+        world.now += JOB_PATIENCE
         world.step()
         return world
     return provoke

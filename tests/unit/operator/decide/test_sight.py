@@ -9,7 +9,8 @@ from anneal_api.finetunejob import FineTuneJobSpec
 from anneal_api.finetunejob_status import ProgressStatus
 from anneal_api.run import Stage, parse_progress
 from anneal_operator.decide import progress
-from anneal_operator.decide.sight import PATIENCE
+from anneal_operator.decide.progress import EVERY
+from anneal_operator.decide.sight import JOB_PATIENCE, POD_PATIENCE
 from anneal_operator.desired.stage import claims_of
 from tests.factories import (
     START,
@@ -149,13 +150,13 @@ def test_a_stage_that_is_too_large_ends_the_run_with_a_fix_that_helps(stage: str
 def test_events_are_asked_for_where_something_is_stuck() -> None:
     world = World(make_finetunejob())
     world.run(until=lambda w: "prepare-0" in w.job_names())
-    world.now += PATIENCE
+    world.now += JOB_PATIENCE
     assert world.needs().events_of == ("support-0f8fad5b-prepare-0",)
     job = world.of("Job")[0]
     pod = world.add_pod(job)
     assert world.needs().events_of == ()
     pod["status"] = {"phase": "Pending", "conditions": [make_condition("PodScheduled")]}
-    world.now += PATIENCE
+    world.now += POD_PATIENCE
     assert world.needs().events_of == (pod["metadata"]["name"],)
     pod["status"]["conditions"] = [make_condition("PodScheduled", "False", "Unschedulable")]
     workspace = f"support-0f8fad5b-ws-{world.status['run']['id']}"
@@ -168,15 +169,15 @@ def test_a_start_costs_no_search_for_events_and_no_word_of_its_own() -> None:
     world = World(make_finetunejob())
     world.run(until=lambda w: "prepare-0" in w.job_names())
     said = world.status
-    assert (world.needs().events_of, world.step().requeue_after) == ((), PATIENCE.total_seconds())
+    assert (world.needs().events_of, world.step().requeue_after) == ((), EVERY.total_seconds())
     pod = world.add_pod(world.of("Job")[0])
     text = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
     for reason in ("", "Unschedulable"):
         pod["status"] = {"phase": "Pending",
                          "conditions": [make_condition("PodScheduled", "False", reason, text)] if reason else []}
-        assert (world.needs().events_of, world.step().requeue_after) == ((), PATIENCE.total_seconds())
+        assert (world.needs().events_of, world.step().requeue_after) == ((), EVERY.total_seconds())
         assert world.status == said
-    world.now += PATIENCE
+    world.now += POD_PATIENCE
     world.step()
     assert world.condition("Ready")["reason"] == "VolumeNotReady"
 
@@ -187,7 +188,7 @@ def test_a_pod_that_ended_before_its_job_is_no_news(code: int) -> None:
     said = world.status
     assert "is running" in world.condition("Ready")["message"]
     world.end_pod(world.of("Pod")[0], End(code))
-    world.now += PATIENCE
+    world.now += POD_PATIENCE
     assert (world.needs().events_of, world.needs().logs) == ((), ())
     world.step()
     assert world.status == said
