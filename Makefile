@@ -7,9 +7,12 @@ PYTHON ?= python3
 export PYTHONPATH := operator:trainer_image:server_image:localcluster:tools:.
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Only looked for by what needs it: `make help` must work without.
+RUN = $(if $(shell command -v $(PYTHON)),$(PYTHON),$(error $(PYTHON) is not on the PATH. Install Python 3.11 or newer \
+(Debian, Ubuntu: apt-get install python3), or name yours: make PYTHON=/path/to/python))
 # Environments are made on first use and kept in the cache, keyed by the lock files.
-DEV := $(PYTHON) -m anneal_dev.environment dev --
-TRAINER := $(PYTHON) -m anneal_dev.environment trainer --
+DEV = $(RUN) -m anneal_dev.environment dev --
+TRAINER = $(RUN) -m anneal_dev.environment trainer --
 UNIT := -q -m "not apiserver and not e2e and not torch" tests/unit
 
 .PHONY: help
@@ -46,20 +49,20 @@ format: ## Sort imports and apply safe lint fixes
 
 .PHONY: lock
 lock: ## Compile requirements/*.txt from pyproject.toml; pins stay where they fit, unless UPGRADE=1
-	@$(PYTHON) -m anneal_localcluster_images lock $(if $(UPGRADE),--upgrade)
+	@$(RUN) -m anneal_localcluster_images lock $(if $(UPGRADE),--upgrade)
 
 .PHONY: cluster-up
 cluster-up: ## Start the local single-node Kubernetes (root)
-	@$(PYTHON) -m anneal_localcluster up --fake-gpus 1
+	@$(RUN) -m anneal_localcluster up --fake-gpus 1
 
 .PHONY: cluster-down
 cluster-down: ## Stop it and leave nothing but the cache
-	@$(PYTHON) -m anneal_localcluster down
+	@$(RUN) -m anneal_localcluster down
 
 .PHONY: images
 images: ## Build all images and load them into the local cluster
-	@$(PYTHON) -m anneal_localcluster_images build
-	@$(PYTHON) -m anneal_localcluster_images load
+	@$(RUN) -m anneal_localcluster_images build
+	@$(RUN) -m anneal_localcluster_images load
 
 .PHONY: test-unit
 test-unit: ## Unit tests alone

@@ -74,6 +74,17 @@ async def serve_and_change(world: World) -> Trace:
     return await world.trace("ModelDeployment", "serve")
 
 
+async def serve_and_break(world: World) -> Trace:
+    """The servers of the second revision crash; the first one serves on."""
+    first = (await serve(world))["status"]["stable"]["hash"]
+    world.player.crashing = lambda pod: pod["metadata"]["labels"].get("anneal.dev/revision", first) != first
+    await world.api.patch("ModelDeployment", world.namespace, "serve", {"spec": {"engine": {"maxModelLen": 512}}})
+    await world.until("ModelDeployment", "serve", "True", "RolledBack", 90)
+    for kind in ("Deployment", "ConfigMap"):
+        await world.gone(kind, f"anneal.dev/revision,anneal.dev/revision!={first}")
+    return await world.trace("ModelDeployment", "serve")
+
+
 async def delete_while_serving(world: World) -> Trace:
     await serve(world)
     for kind in ("Job", "ConfigMap"):
@@ -92,6 +103,7 @@ LIVES: dict[str, Life] = {
     "suspend": suspend_and_resume,
     "delete-run": delete_while_training,
     "serve": serve_and_change,
+    "serve-broken": serve_and_break,
     "delete-serve": delete_while_serving,
 }
 

@@ -11,6 +11,7 @@ LIVES = {
     "suspend": "the same, suspended once in training and resumed",
     "delete-run": "FineTuneJob deleted while it trains",
     "serve": "ModelDeployment that serves, then a second revision that replaces the first",
+    "serve-broken": "ModelDeployment that serves, then a second revision whose servers crash and that is rolled back",
     "delete-serve": "ModelDeployment that serves, then is deleted",
 }
 INTRODUCTION = """What the operator writes to the API server in one life of a resource that nothing disturbs.

@@ -28,6 +28,18 @@ def test_every_make_target_is_documented() -> None:
     assert phony == documented
 
 
+def test_a_python_that_is_missing_is_named_and_help_needs_none() -> None:
+    def make(target: str) -> subprocess.CompletedProcess[str]:
+        argv = ["make", "--dry-run", target, "PYTHON=no-such-python"]
+        return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert make("help").returncode == 0
+    for target in ("demo", "test", "cluster-up"):
+        done = make(target)
+        assert done.returncode != 0
+        assert "no-such-python is not on the PATH. Install Python 3.11 or newer" in done.stderr
+
+
 def test_locks_name_no_registry() -> None:
     for lock in (ROOT / "requirements").glob("*.txt"):
         assert "://" not in lock.read_text(), f"{lock.name} names a registry host"
