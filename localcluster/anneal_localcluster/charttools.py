@@ -1,7 +1,7 @@
-"""Programs that only the chart's tests need: Helm 3, helm-unittest and kubeconform.
+"""Programs that only the chart's tests need: Helm 3, helm-unittest, kubeconform and kube-score.
 
-A module of their own, so that a new version of one of them never compiles Kubernetes again. It pins what the node pins:
-most of their packages are then in Go's cache already.
+In modules of their own, so that a new version of one of them never compiles Kubernetes again. The first pins what the
+node pins: most of its packages are then in Go's cache already. kube-score needs packages that Kubernetes has dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from anneal_localcluster.build import compile_go, ensure_go
 from anneal_localcluster.settings import HELM3_VERSION, KUBERNETES_VERSION, cache_root
 from anneal_localcluster.shell import exclusive, say
 
-SOURCE = NODE_SOURCE.parent / "charttools"
+SOURCES = tuple(NODE_SOURCE.parent / name for name in ("charttools", "kubescore"))
 
 
 def link_flags() -> str:
@@ -40,15 +40,17 @@ def folder() -> Path:
 
 def source_hash() -> str:
     digest = hashlib.sha256(link_flags().encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((SOURCE / name).read_bytes())
+    for source in SOURCES:
+        for name in ("go.mod", "go.sum"):
+            digest.update((source / name).read_bytes())
     return digest.hexdigest()[:12]
 
 
 def _build(target: Path) -> None:
-    say(f"  building Helm {HELM3_VERSION}, helm-unittest and kubeconform from source: seconds after Kubernetes, once")
+    say(f"  building Helm {HELM3_VERSION}, helm-unittest, kubeconform and kube-score from source: a minute, once")
     new = target.with_suffix(".new")
     shutil.rmtree(new, ignore_errors=True)
     # `tool` stands for every program that go.mod names as one; the slash makes Go take the path for a folder.
-    compile_go(ensure_go(), ["-ldflags", link_flags(), "-o", f"{new}/", "tool"], source=SOURCE)
+    for source in SOURCES:
+        compile_go(ensure_go(), ["-ldflags", link_flags(), "-o", f"{new}/", "tool"], source=source)
     new.rename(target)

@@ -250,7 +250,8 @@ class Player:
 
     async def node(self, name: str) -> None:
         """Register a node, or say once more that it is ready."""
-        room: dict[str, Any] = {"cpu": "100000", "memory": "100Ti", "pods": "100000", "nvidia.com/gpu": "8"}
+        room: dict[str, Any] = {"cpu": "100000", "memory": "100Ti", "ephemeral-storage": "100Ti", "pods": "100000",
+                                "nvidia.com/gpu": "8"}
         with contextlib.suppress(ApiError):
             await self.api.create(
                 {

@@ -92,7 +92,10 @@ class Operator(Document):
     """Seconds between two full comparisons with the API server."""
     lease_seconds: int = Field(default=15, ge=5, le=300)
     """Seconds after which another operator may take over from one that fell silent."""
-    resources: dict[str, Any] = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    # No CPU limit: a throttled operator renews its Lease late. The disk holds its log, which the kubelet rotates.
+    resources: dict[str, Any] = {
+        "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+        "limits": {"memory": "512Mi", "ephemeral-storage": "256Mi"}}
     """Compute of the operator's pod."""
     node_selector: Labels = {}
     """Labels that its node must have."""

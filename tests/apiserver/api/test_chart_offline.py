@@ -1,4 +1,4 @@
-"""The chart by tools that read it alone: helm-unittest, and kubeconform with the API server's own schemas.
+"""The chart by tools that read it alone: helm-unittest, kube-score, and kubeconform with the API server's own schemas.
 
 They need no API server but the programs compiled beside it, and, for kubeconform, what it says of its kinds.
 """
@@ -39,6 +39,33 @@ def test_the_previous_chart_s_values_are_enough(kubectl: Kubectl, tmp_path: Path
     shutil.copy(tmp_path / "anneal" / "values.yaml", tmp_path / "reused")
     helm = Helm(kubectl.kubeconfig)
     assert helm.must("template", str(tmp_path / "reused")) == helm.must("template", str(CHART))
+
+
+def rendered(kubectl: Kubectl, profile: Path | None) -> str:
+    chosen = ["--values", str(profile)] if profile else []
+    return Helm(kubectl.kubeconfig).must("template", "anneal", str(CHART), *chosen)
+
+
+def reasoned(profile: Path | None) -> list[str]:
+    """What kube-score is told not to ask for, each for a reason."""
+    ignored = [
+        # A CPU limit throttles, and a throttled operator renews its Lease late.
+        "--ignore-container-cpu-limit",
+        # Images are pinned by digest or version: pulling them again brings nothing but a dependence on the registry.
+        "--ignore-test=container-image-pull-policy",
+    ]
+    # What may reach the operator is known to the cluster's administrator only, so the policy is an option.
+    return ignored if profile and profile.name == "hardened-values.yaml" else [
+        *ignored, "--ignore-test=pod-networkpolicy"]
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda profile: profile.stem if profile else "defaults")
+def test_38_kube_score_finds_nothing_critical(kubectl: Kubectl, profile: Path | None) -> None:
+    argv = [str(charttools.folder() / "kube-score"), "score", "--kubernetes-version=v1.30", "--output-format=ci",
+            *reasoned(profile), "-"]
+    done = subprocess.run(argv, input=rendered(kubectl, profile), capture_output=True, text=True, check=False)
+    assert "[OK] anneal/anneal-system apps/v1/Deployment" in done.stdout
+    assert [line for line in done.stdout.splitlines() if line.startswith("[CRITICAL]")] == []
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +117,7 @@ def documents() -> Iterable[Path]:
 
 @pytest.mark.parametrize("values", PROFILES, ids=lambda file: file.stem if file else "defaults")
 def test_what_the_chart_renders_is_valid(schemas: Path, kubectl: Kubectl, values: Path | None) -> None:
-    chosen = ["--values", str(values)] if values else []
-    text = Helm(kubectl.kubeconfig).must("template", "anneal", str(CHART), *chosen)
-    done = kubeconform(schemas, text, "-skip", FOREIGN)
+    done = kubeconform(schemas, rendered(kubectl, values), "-skip", FOREIGN)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Valid: 0," not in done.stdout
 
