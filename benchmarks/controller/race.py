@@ -123,7 +123,8 @@ class Course:
             "convergeSeconds": round(ended - released, 2), "convergedPerSecond": round(count / (ended - released), 2),
             "writesPerResource": round(len(writes) / count, 2), "cpuSecondsPerThousand": round(spent * 1000 / count, 1),
             "readsPerResource": round(sum(r.verb in ("get", "list") for r in mine) / count, 2),
-            "refused": sum(r.status >= 400 for r in mine), "requests": _each(audit.by_kind(mine), count),
+            "refusedWrites": sum(r.write and r.status >= 400 for r in mine),
+            "requests": _each(audit.by_kind(mine), count),
         }
 
     async def _quiet(self, what: str) -> Figures:

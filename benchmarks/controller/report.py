@@ -34,7 +34,7 @@ _FIGURES: tuple[tuple[str, str], ...] = (
     ("create -> first Job, p50 (s)", "createToJob.p50"), ("create -> first Job, p99 (s)", "createToJob.p99"),
     ("converge after release (s)", "convergeSeconds"), ("converged per second", "convergedPerSecond"),
     ("writes per resource", "writesPerResource"), ("reads per resource", "readsPerResource"),
-    ("refused requests", "refused"), ("CPU seconds per 1,000", "cpuSecondsPerThousand"),
+    ("refused writes", "refusedWrites"), ("CPU seconds per 1,000", "cpuSecondsPerThousand"),
     ("memory now (MB)", "cost.rss_mb"), ("memory at most (MB)", "cost.peak_mb"),
     ("requests/s, all running", "running.requestsPerSecond"), ("requests/s, all settled", "settled.requestsPerSecond"),
     ("event loop lag, p99 at most (s)", "loopLag.p99AtMost"),
