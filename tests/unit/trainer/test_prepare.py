@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ from anneal_api.run import RunSpec
 from anneal_trainer.errors import BadConfig, BadData, ModelMismatch, StageError, StorageUnavailable
 from anneal_trainer.places import Places
 from anneal_trainer.prepare import prepare
-from tests.unit.trainer.test_weights import entry, write_safetensors
-from tests.unit.trainer.tiny import CHATML, ROWS, World, make_tokenizer, make_world, write_lines
+from tests.unit.trainer.tiny import CHATML, ROWS, World, entry, make_preparable, write_lines, write_safetensors
 
 pytestmark = pytest.mark.torch
 
@@ -24,21 +24,7 @@ Make = Callable[..., tuple[World, RunSpec, Places]]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    def build(**changes: Any) -> tuple[World, RunSpec, Places]:
-        world = make_world(tmp_path, **changes)
-        base = world.claims / "models/base"
-        make_tokenizer(base)
-        (base / "config.json").write_text(json.dumps({"model_type": "llama", "eos_token_id": 3}))
-        header = {
-            "model.embed_tokens.weight": entry([512, 2], 0),
-            "model.layers.0.mlp.up_proj.weight": entry([2, 2], 4096),
-        }
-        write_safetensors(base / "model.safetensors", header, 4112)
-        world.workspace.mkdir(exist_ok=True)
-        places = Places(workspace=world.workspace, claims=world.claims, template_dir=tmp_path / "template")
-        return world, RunSpec.model_validate(world.spec), places
-
-    return build
+    return partial(make_preparable, tmp_path)
 
 
 def test_the_workspace_holds_the_tokens_the_template_and_the_counts(make: Make) -> None:

@@ -1,7 +1,6 @@
 """Safetensors headers, read without the weights."""
 
 import json
-import math
 import struct
 from pathlib import Path
 from typing import Any
@@ -10,16 +9,7 @@ import pytest
 
 from anneal_trainer.errors import ModelMismatch
 from anneal_trainer.weights import Tensor, read_tensors
-
-
-def write_safetensors(path: Path, header: dict[str, Any], size: int = 0) -> None:
-    raw = json.dumps(header).encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(struct.pack("<Q", len(raw)) + raw + b"\0" * size)
-
-
-def entry(shape: list[int], start: int, dtype: str = "F32") -> dict[str, Any]:
-    return {"dtype": dtype, "shape": shape, "data_offsets": [start, start + 4 * math.prod(shape)]}
+from tests.unit.trainer.tiny import entry, write_safetensors
 
 
 def test_names_types_and_shapes_are_read(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """A model, a tokenizer and a dataset small enough to train in seconds, and the entry point as a real process."""
 
 import json
+import math
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anneal_api.run import Progress, Stage, StageResult, parse_progress
+from anneal_api.run import Progress, RunSpec, Stage, StageResult, parse_progress
+from anneal_trainer.places import Places
 
 UID = "11111111-2222-3333-4444-555555555555"
 REPOSITORY = Path(__file__).parents[3]
@@ -41,6 +44,7 @@ SPECIAL = (
     "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
     "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]",
 )  # fmt: skip
+CONFIG: dict[str, Any] = {"model_type": "llama", "eos_token_id": 3}
 THINGS = ["tent", "stove", "rope", "lamp", "boot", "pack", "coat", "mat", "mug", "map"]
 ROWS = [
     {"messages": [{"role": "user", "content": f"How long does the {thing} last?"},
@@ -179,6 +183,34 @@ def make_world(root: Path, **changes: Any) -> World:
         "runId": "",
     }  # fmt: skip
     return World(root, spec | changes)
+
+
+def make_preparable(root: Path, **changes: Any) -> tuple[World, RunSpec, Places]:
+    """A run that prepare accepts without torch: a tokenizer, a config, and weights that are nothing but zeros."""
+    world = make_world(root, **changes)
+    base = world.claims / "models/base"
+    make_tokenizer(base)
+    (base / "config.json").write_text(json.dumps(CONFIG))
+    header = {
+        "model.embed_tokens.weight": entry([512, 2], 0),
+        "model.layers.0.mlp.up_proj.weight": entry([2, 2], 4096),
+    }
+    write_safetensors(base / "model.safetensors", header, 4112)
+    world.workspace.mkdir(exist_ok=True)
+    places = Places(workspace=world.workspace, claims=world.claims, template_dir=root / "template")
+    return world, RunSpec.model_validate(world.spec), places
+
+
+def write_safetensors(path: Path, header: dict[str, Any], size: int = 0) -> None:
+    """A file with this header and so many bytes of zeros."""
+    raw = json.dumps(header).encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack("<Q", len(raw)) + raw + b"\0" * size)
+
+
+def entry(shape: list[int], start: int, dtype: str = "F32") -> dict[str, Any]:
+    """A tensor of four bytes an element in such a header."""
+    return {"dtype": dtype, "shape": shape, "data_offsets": [start, start + 4 * math.prod(shape)]}
 
 
 def give_model(world: World, model: Path) -> None:
