@@ -51,13 +51,15 @@ def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.
             place = folder / f"{name}-{number + 1}"
             found[name].append(asyncio.run(race.run(make, arguments.count, arguments.quiet, place, _say)))
             # Each time: a course is many minutes, and what is known of it must outlive the next one.
-            _write(arguments.count, found)
+            _write(arguments, found)
     return found
 
 
-def _write(count: int, found: dict[str, list[race.Figures]]) -> None:
+def _write(arguments: argparse.Namespace, found: dict[str, list[race.Figures]]) -> None:
+    count = arguments.count
     result = {
-        "command": f"make bench-controller N={count}", "machine": machine.describe(), "count": count, "rounds": found,
+        "command": f"make bench-controller N={count} ROUNDS={arguments.rounds}", "machine": machine.describe(),
+        "count": count, "rounds": found,
         "rows": [vars(row) for row in report.rows(found["anneal"], found["twin"])],
         "goals": [{**vars(goal), "met": goal.met} for goal in report.goals(found["anneal"], found["twin"])],
     }

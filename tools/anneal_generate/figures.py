@@ -43,7 +43,9 @@ def _race(found: dict[str, Any]) -> str:
     rows = [(row["name"], row["ours"], row["twin"]) for row in found["rows"]]
     goals = [(goal["name"], f"{goal['limit']:.3g}", f"{goal['found']:.3g}", "met" if goal["met"] else "**missed**")
              for goal in found["goals"]]
-    note = _note(found, f"Mean of {len(found['rounds']['anneal'])} rounds each, lowest to highest in brackets.")
+    rounds = len(found["rounds"]["anneal"])
+    note = _note(found, "One round each." if rounds == 1 else
+                 f"Mean of {rounds} rounds each, lowest to highest in brackets.")
     return "\n\n".join([table(head, rows), table(("goal", "at most", "found", ""), goals), note])
 
 
