@@ -67,8 +67,12 @@ def _cell(rounds: list[Figures], path: str) -> str:
     values = [value for one in rounds if (value := pick(one, path)) is not None]
     if not values:
         return "-"
-    text = f"{sum(values) / len(values):.3g}"
-    return text if len(values) == 1 else f"{text} ({min(values):.3g} to {max(values):.3g})"
+    text = _number(sum(values) / len(values))
+    return text if len(values) == 1 else f"{text} ({_number(min(values))} to {_number(max(values))})"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def goals(ours: list[Figures], twin: list[Figures]) -> list[Goal]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.settings import cache_root
-from anneal_localcluster_images import builder, handover, locks, model
+from anneal_localcluster_images import builder, handover, locks, model, store
 from anneal_localcluster_images.catalog import PREFIX, RUNNABLE, reference, tags
 from anneal_localcluster_images.programs import ImageError, say
 
@@ -63,6 +63,8 @@ def main() -> int:
     except KeyboardInterrupt:
         say("stopped; what was built stays")
         return 130
+    finally:
+        store.release()
     return 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from anneal_localcluster.settings import cache_root
+from anneal_localcluster.shell import attempt
 from anneal_localcluster_images.programs import ImageError, run
 
 MANIFEST = "manifest"
@@ -48,6 +49,14 @@ def buildah(*arguments: str) -> list[str]:
 def storage(*arguments: str) -> list[str]:
     place = ["--graph", str(folder() / "storage"), "--run", "/run/anneal-images", "--storage-driver", "overlay"]
     return ["containers-storage", *place, *arguments]
+
+
+def release() -> None:
+    """Take away the mount that containers-storage leaves: it binds its folder onto itself and keeps it so.
+
+    Where it is busy, another build goes on, and takes it away at its own end.
+    """
+    attempt(["umount", str(folder() / "storage" / "overlay")])
 
 
 def references() -> set[str]:
