@@ -1,7 +1,8 @@
 """What the operator believes the cluster to hold: filled by watch events, replaced by every LIST.
 
-Only for finding out what to do. Whatever creates or deletes reads the object live first. Objects are kept as JSON
-text, without what nobody reads: as dictionaries they would take ten times the memory.
+Only for finding out what to do. Whatever deletes reads the object live first, and whatever creates its owner, unless
+the API server has just answered with it. Objects are kept as JSON text, without what nobody reads: as dictionaries they
+would take ten times the memory.
 """
 
 import json
