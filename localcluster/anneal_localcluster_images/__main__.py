@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from anneal_localcluster.errors import ClusterError
 from anneal_localcluster.settings import cache_root
@@ -54,7 +57,12 @@ def known(names: list[str]) -> list[str]:
     return names
 
 
+def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def main() -> int:
+    signal.signal(signal.SIGTERM, stop)
     try:
         act(arguments())
     except (ImageError, ClusterError) as error:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from anneal_localcluster.settings import cache_root
+from anneal_localcluster.shell import attempt
 from anneal_localcluster_images.catalog import BASE, BASE_PACKAGES, BASE_SUITE, IMAGES, RUNNABLE, Image, reference
 from anneal_localcluster_images.programs import ROOT, ImageError, ensure_builders, exclusive, find, run, say, tail
 from anneal_localcluster_images.store import buildah, folder, references
@@ -32,9 +33,14 @@ def build(names: Sequence[str] = RUNNABLE) -> None:
     with exclusive("images"):
         stages = plan(names, references())
         need_room([name for stage in stages for name in stage])
-        with ThreadPoolExecutor(WORKERS) as pool:
-            for stage in stages:
-                list(pool.map(build_one, stage))
+        try:
+            with ThreadPoolExecutor(WORKERS) as pool:
+                for stage in stages:
+                    list(pool.map(build_one, stage))
+        except BaseException:
+            # A build that was stopped leaves its containers mounted; under the lock they are nobody else's.
+            attempt(buildah("rm", "--all"))
+            raise
     say("every image is built")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anneal_localcluster_images import __main__, store
+from anneal_localcluster_images import __main__, builder, store
 from anneal_localcluster_images.programs import ImageError
 
 
@@ -29,3 +29,20 @@ def test_the_mount_of_the_store_goes_however_a_command_ends(
     monkeypatch.setattr(sys, "argv", ["anneal_localcluster_images", verb])
     assert __main__.main() == (0 if verb == "tags" else 1)
     assert commands == [["umount", str(tmp_path / "images" / "storage" / "overlay")]]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ImageError])
+def test_a_build_that_is_stopped_leaves_no_container(
+    error: type[BaseException], commands: list[list[str]], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def end(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(builder, "attempt", commands.append)
+    monkeypatch.setattr(builder, "build_one", end)
+    for name in ("ensure_builders", "need_room"):
+        monkeypatch.setattr(builder, name, lambda *_: None)
+    monkeypatch.setattr(builder.os, "geteuid", lambda: 0)
+    with pytest.raises(error):
+        builder.build(["operator"])
+    assert commands == [store.buildah("rm", "--all")]
