@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -121,6 +121,3 @@ def verify_files(folder: Path, files: Iterable[ManifestFile]) -> None:
             raise ArtifactError(f"{path} has {path.stat().st_size} bytes, the manifest says {entry.bytes}")
         if (found := file_sha256(path)) != entry.sha256:
             raise ArtifactError(f"{path} has sha256 {found}, the manifest says {entry.sha256}")
-
-
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$", max_length=80)]

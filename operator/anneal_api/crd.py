@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from anneal_api import GROUP, VERSION, finetunejob, finetunejob_status, modeldeployment
-from anneal_api.schema import RULES, structural
+from anneal_api.model import RULES
+from anneal_api.schema import structural
 
 MAX_NAME = 40
 """Names of children add up to 23 characters to the resource's name, and 63 is the limit of a DNS label."""

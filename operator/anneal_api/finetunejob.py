@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from anneal_api.model import Document, Duration, Name, Quantity, rules
+from anneal_api.model import Document, Duration, Format, Identifier, Name, Quantity, rules
 from anneal_api.pod import Resources, Scheduling
 from anneal_api.uri import ClaimFileUri, ClaimUri, ModelUri
 
@@ -27,7 +27,8 @@ class ConfigMapKeyRef(Document):
 
     name: Name
     """Name of the ConfigMap."""
-    key: str = Field(default="chat_template.jinja", min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")
+    key: Annotated[str, Field(max_length=253), Format(
+        r"^[-._a-zA-Z0-9]+$", "a key of a ConfigMap holds letters, digits, '-', '_' and '.'")] = "chat_template.jinja"
     """Key whose value is the template."""
 
 
@@ -41,7 +42,8 @@ class Model(Document):
 
     uri: ModelUri
     """Folder with config.json, tokenizer and *.safetensors: pvc://<claim>/<path> or hf://<owner>/<name>."""
-    revision: str | None = Field(default=None, min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
+    revision: Annotated[str, Field(max_length=128), Format(
+        r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", "write a commit, a tag or a branch")] | None = None
     """Commit, tag or branch of an hf:// model; resolved to a commit once per run and recorded in
     the artifact. Default: main."""
     secret_ref: SecretRef | None = None
@@ -101,7 +103,8 @@ class Lora(Document):
     """Scale: the update is multiplied by alpha / rank."""
     dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout on the adapter's input, 0 up to but not including 1."""
-    target_modules: list[Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9_.-]+$")]] = Field(
+    target_modules: list[Annotated[str, Field(max_length=63), Format(
+        r"^[A-Za-z0-9_.-]+$", "write the name of a layer, such as q_proj")]] = Field(
         default=["q_proj", "v_proj"], min_length=1, max_length=32)
     """Names of the linear layers that get an adapter; ["all-linear"] means every linear layer but the head."""
 
@@ -241,7 +244,7 @@ class FineTuneJobSpec(Document):
     ends with the reason NoProgress, and the next one goes on from the last checkpoint."""
     suspend: bool = False
     """true saves a checkpoint and removes the pods; false goes on from it."""
-    run_id: str = Field(default="", max_length=63, pattern=r"^[A-Za-z0-9._-]*$")
+    run_id: Identifier = ""
     """Change it to run the same spec again."""
 
 

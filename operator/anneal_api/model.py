@@ -1,9 +1,14 @@
 """The base classes of every document we read or write: camelCase outside, snake_case inside."""
 
+import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+RULES = "x-kubernetes-validations"
 
 
 class Document(BaseModel):
@@ -26,17 +31,52 @@ class StatusDocument(Document):
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
     """CEL rules for `json_schema_extra`: (expression, message) pairs."""
-    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+    return {RULES: [{"rule": rule, "message": message} for rule, message in pairs]}
 
 
-Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+@dataclass(frozen=True)
+class Format:
+    """What a string looks like: a pattern for machines, and a sentence for whoever missed it.
+
+    The API server tells a pattern's failure by the pattern alone; a CEL rule beside it adds the sentence.
+    """
+
+    pattern: str
+    sentence: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        rule = (f"self.matches(r'{self.pattern}')", self.sentence)
+        return {**handler(schema), "pattern": self.pattern, **rules(rule)}
+
+    def _check(self, value: str) -> str:
+        if not re.fullmatch(self.pattern, value):
+            raise PydanticCustomError("format", "{sentence}", {"sentence": self.sentence})
+        return value
+
+
+Name = Annotated[str, Field(max_length=253), Format(
+    r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$",
+    "the name of an object holds a-z, 0-9, '-' and '.', and starts and ends with a letter or digit")]
 """The name of another object, as Kubernetes allows it for Secrets, ConfigMaps and classes (a DNS subdomain)."""
 
-Quantity = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$")]
+Quantity = Annotated[str, Field(max_length=32), Format(
+    r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", 'write a number and, if need be, a unit: "500m", "2" or "16Gi"')]
 """A Kubernetes quantity as a string, for example "500m" or "16Gi"."""
 
-Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^([0-9]{1,6}(s|m|h))+$")]
+Duration = Annotated[str, Field(max_length=16), Format(
+    r"^([0-9]{1,6}(s|m|h))+$", 'write hours, minutes and seconds: "90s", "30m" or "1h30m"')]
 """A duration such as "90s", "30m" or "1h30m"."""
+
+Digest = Annotated[str, Field(max_length=80), Format(
+    r"^sha256:[0-9a-f]{64}$", "write sha256: and 64 hexadecimal digits, as status shows them")]
+"""What exactly a folder holds: the SHA-256 of its manifest."""
+
+Identifier = Annotated[str, Field(max_length=63), Format(
+    r"^[A-Za-z0-9._-]*$", "only letters, digits, '.', '_' and '-' can be used")]
+"""A name that people choose, or nothing."""
 
 
 def seconds(duration: str) -> int:

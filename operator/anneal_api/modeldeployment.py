@@ -1,12 +1,12 @@
 """ModelDeployment: the spec a user writes and the status we write. The only place that spells its field names."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from anneal_api.conditions import Condition
 from anneal_api.finetunejob_status import ArtifactStatus, TimelineEntry
-from anneal_api.model import Document, Duration, Name, StatusDocument, rules
+from anneal_api.model import Digest, Document, Duration, Identifier, Name, StatusDocument, rules
 from anneal_api.pod import Resources, Scheduling
 from anneal_api.uri import ClaimUri
 
@@ -38,7 +38,7 @@ class ServedModel(Document):
     """Serve the artifact that this FineTuneJob published; a newer run becomes a new revision."""
     uri: ClaimUri | None = None
     """Serve a folder in a claim: an artifact with manifest.json, or a plain model folder."""
-    digest: Annotated[str, Field(max_length=80, pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    digest: Digest | None = None
     """Serve exactly this content of uri and refuse any other; status.stable.artifact.digest has it."""
 
 
@@ -63,15 +63,14 @@ class ModelDeploymentSpec(Document):
     """What to serve, as what, and on how much."""
 
     model_config = {"json_schema_extra": rules(
+        ("self.servedName != 'base'", "servedName base is taken by the base model of an adapter"),
         ("self.engine.type != 'transformers' || self.resources.gpus == 0",
          "engine.type transformers serves on CPU; set resources.gpus to 0, or engine.type to vllm"),
     )}
 
     model: ServedModel
     """What to serve."""
-    served_name: str = Field(
-        default="", max_length=63, pattern=r"^[A-Za-z0-9._-]*$",
-        json_schema_extra=rules(("self != 'base'", "servedName base is taken by the base model of an adapter")))
+    served_name: Identifier = ""
     """Model name in requests; default: the name of the ModelDeployment."""
     engine: Engine = Engine()
     """The inference engine."""

@@ -9,16 +9,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from anneal_api.model import RULES
+
 Schema = dict[str, Any]
 
 KEPT = frozenset({
     "type", "description", "default", "enum", "format", "pattern", "minLength", "maxLength", "minimum", "maximum",
     "minItems", "maxItems", "maxProperties", "required", "exclusiveMinimum", "exclusiveMaximum",
-    "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
+    RULES, "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
 })
 DROPPED = frozenset({"title"})
 BOUNDS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
-RULES = "x-kubernetes-validations"
 
 
 class SchemaError(Exception):

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from anneal_api.model import Format
+
 CLAIM_ROOT = "/mnt/pvc"
 """Every claim that a run or a server uses is mounted at `<CLAIM_ROOT>/<claim>`."""
 
@@ -12,10 +14,16 @@ _CLAIM = r"pvc://[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _PATH = r"(/[A-Za-z0-9_][A-Za-z0-9._=+-]*)"
 _HUB = r"hf://[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 
-# Path segments start with a letter, digit or underscore, so `..` and hidden files cannot be spelled.
-ClaimUri = Annotated[str, Field(min_length=7, max_length=512, pattern=rf"^{_CLAIM}{_PATH}*$")]
-ClaimFileUri = Annotated[str, Field(min_length=7, max_length=512, pattern=rf"^{_CLAIM}{_PATH}+$")]
-ModelUri = Annotated[str, Field(min_length=7, max_length=512, pattern=rf"^({_CLAIM}{_PATH}*|{_HUB})$")]
+# Parts of a path start with a letter, digit or underscore, so `..` and hidden files cannot be spelled.
+_PARTS = "each part of the path starts with a letter, a digit or _ and holds only those and . = + -"
+
+ClaimUri = Annotated[str, Field(max_length=512), Format(
+    rf"^{_CLAIM}{_PATH}*$", f"write pvc://<claim>/<folder>; {_PARTS}")]
+ClaimFileUri = Annotated[str, Field(max_length=512), Format(
+    rf"^{_CLAIM}{_PATH}+$", f"write pvc://<claim>/<file>; {_PARTS}")]
+ModelUri = Annotated[str, Field(max_length=512), Format(
+    rf"^({_CLAIM}{_PATH}*|{_HUB})$",
+    f"write pvc://<claim>/<folder> or hf://<owner>/<name>; in a claim, {_PARTS}")]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from anneal_api import API_VERSION
 from anneal_api.conditions import REASONS, Reason
 from anneal_api.crd import KINDS, Kind, schema
+from anneal_api.model import RULES
 from anneal_api.run import METRICS_PORT
 from anneal_api.signs import SIGNS
 from anneal_generate.chart_values import ChartValues
@@ -99,18 +100,22 @@ def _type(node: dict[str, Any]) -> str:
 
 def _limits(node: dict[str, Any]) -> str:
     ranges = [_range(node, low, high) + unit for low, high, unit in BOUNDS if low in node or high in node]
-    return ", ".join([*ranges, *([f"`{node['pattern']}`"] if "pattern" in node else [])])
+    return "; ".join([*ranges, *(rule["message"] for rule in node.get(RULES, []) if "pattern" in node)])
 
 
 def _range(node: dict[str, Any], low: str, high: str) -> str:
     above = "above " if node.get("exclusiveMinimum") else ""
     below = "below " if node.get("exclusiveMaximum") else ""
+    if low not in node:
+        return f"at most {node[high]}"
     return f"{above}{node.get(low, 0)} to {below}{node[high]}"
 
 
 def _rules(node: dict[str, Any]) -> list[dict[str, str]]:
     children = [*node.get("properties", {}).values(), *([node["items"]] if "items" in node else [])]
-    return [*node.get("x-kubernetes-validations", []), *(rule for child in children for rule in _rules(child))]
+    # A format's rule stands among the limits of its field.
+    own = [] if "pattern" in node else node.get(RULES, [])
+    return [*own, *(rule for child in children for rule in _rules(child))]
 
 
 def _reasons() -> str:

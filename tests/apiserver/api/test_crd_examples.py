@@ -34,10 +34,11 @@ MUTABLE = {"suspend": False, "deadline": "2h", "stallTimeout": "2h", "retry": {"
 pytestmark = pytest.mark.apiserver
 
 
-def expected(path: Path) -> str:
+def expected(path: Path) -> tuple[str, ...]:
+    """What the refusal says; some files name the field first: `<field> | <message>`."""
     first = path.read_text().splitlines()[0]
     assert first.startswith(EXPECT), f"{path.name} must start with {EXPECT!r}"
-    return first.removeprefix(EXPECT)
+    return tuple(first.removeprefix(EXPECT).split(" | "))
 
 
 def apply(kubectl: Kubectl, path: Path) -> tuple[bool, str]:
@@ -55,7 +56,8 @@ def test_good_example_is_accepted(kubectl: Kubectl, path: Path) -> None:
 def test_bad_example_is_refused_by_name(kubectl: Kubectl, path: Path) -> None:
     ok, text = apply(kubectl, path)
     assert not ok
-    assert expected(path) in text
+    for part in expected(path):
+        assert part in text
 
 
 def rules(node: dict[str, Any]) -> Iterator[str]:
@@ -66,7 +68,7 @@ def rules(node: dict[str, Any]) -> Iterator[str]:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 def test_every_rule_has_a_bad_example(kind: Kind) -> None:
-    wanted = [expected(path) for path in BAD]
+    wanted = [expected(path)[-1] for path in BAD]
     transitions = {f"spec.{field} is fixed" for field in RUN_FIELDS}
     untested = [message for message in rules(schema(kind))
                 if not any(text in message for text in wanted) and not any(text in message for text in transitions)]

@@ -37,7 +37,7 @@ def test_what_is_missing_is_named_without_a_terminal() -> None:
 
 
 @pytest.mark.parametrize(("argv", "message"), [
-    (("support", *URIS[:2], "--dataset", "s3://bucket/x", *URIS[4:]), "spec.dataset.uri: 's3://bucket/x' is not valid"),
+    (("support", *URIS[:2], "--dataset", "s3://bucket/x", *URIS[4:]), "'s3://bucket/x' is not valid: write pvc://"),
     (("support", *URIS, "--epochs", "0"), "spec.training.epochs: 0 is not valid"),
     (("Support", *URIS), "'Support' cannot be the name"),
     (("a" * 41, *URIS), "cannot be the name"),
