@@ -24,6 +24,8 @@ def main() -> int:
     """Returns 3 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=1000, help="resources (1000)")
+    parser.add_argument("--release", type=int, default=0,
+                        help="how many of them go to their end; the others stay in their first stage (all)")
     parser.add_argument("--rounds", type=int, default=2, help="times that each contender goes (2)")
     parser.add_argument("--quiet", type=float, default=30.0, help="seconds for which idle requests are counted (30)")
     parser.add_argument("--folder", type=Path, help="keep the logs here")
@@ -44,12 +46,13 @@ def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.
     _say("building the twin")
     ensure_twin()
     contenders: dict[str, race.MakeContender] = {"anneal": Anneal, "twin": Twin}
+    load = race.Load(arguments.count, arguments.release or arguments.count)
     found: dict[str, list[race.Figures]] = {name: [] for name in contenders}
     for number in range(arguments.rounds):
         for name, make in contenders.items():
             _say(f"round {number + 1}: {name}")
             place = folder / f"{name}-{number + 1}"
-            found[name].append(asyncio.run(race.run(make, arguments.count, arguments.quiet, place, _say)))
+            found[name].append(asyncio.run(race.run(make, load, arguments.quiet, place, _say)))
             # Each time: a course is many minutes, and what is known of it must outlive the next one.
             _write(arguments, found)
     return found
@@ -57,8 +60,9 @@ def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.
 
 def _write(arguments: argparse.Namespace, found: dict[str, list[race.Figures]]) -> None:
     count = arguments.count
+    release = f" RELEASE={arguments.release}" if arguments.release else ""
     result = {
-        "command": f"make bench-controller N={count} ROUNDS={arguments.rounds}", "machine": machine.describe(),
+        "command": f"make bench-controller N={count}{release} ROUNDS={arguments.rounds}", "machine": machine.describe(),
         "count": count, "rounds": found,
         "rows": [vars(row) for row in report.rows(found["anneal"], found["twin"])],
         "goals": [{**vars(goal), "met": goal.met} for goal in report.goals(found["anneal"], found["twin"])],

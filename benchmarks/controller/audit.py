@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +28,11 @@ class Request:
     def ours(self) -> bool:
         """Asked by the contender."""
         return self.user == USER
+
+    @property
+    def kind(self) -> str:
+        """What was done: `create jobs`."""
+        return f"{self.verb} {self.resource}"
 
     @property
     def write(self) -> bool:
@@ -80,8 +85,22 @@ def owner(child: str) -> str:
 
 def by_kind(requests: Iterable[Request]) -> dict[str, int]:
     """How often each thing was done, the most frequent first."""
-    counts = Counter(f"{request.verb} {request.resource}" for request in requests)
-    return dict(counts.most_common())
+    return dict(Counter(request.kind for request in requests).most_common())
+
+
+Phases = Sequence[tuple[list[Request], int]]
+"""The requests of each part of a life, and how many resources went through it."""
+
+
+def each(phases: Phases, wanted: Callable[[Request], bool]) -> float:
+    """Requests for one resource."""
+    return round(sum(sum(map(wanted, requests)) / count for requests, count in phases), 2)
+
+
+def each_kind(phases: Phases) -> dict[str, float]:
+    """Requests for one resource, by what was done."""
+    kinds = by_kind(request for requests, _ in phases for request in requests)
+    return {kind: each(phases, lambda request: request.kind == kind) for kind in kinds}  # noqa: B023 called at once
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -16,6 +16,8 @@ class Kubelet(Player):
         super().__init__(api, namespaces)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._moving: set[asyncio.Task[None]] = set()
+        self.free: set[str] = set()
+        """Namespaces in which no pod is held."""
 
     async def _quietly(self, act: Callable[[Object], Awaitable[None]], item: Object) -> None:
         task = asyncio.create_task(self._move(act, item))
@@ -27,10 +29,13 @@ class Kubelet(Player):
             await super()._quietly(act, item)
 
     async def release(self, namespace: str, stage: str) -> None:
-        """Let the held pods of a stage end."""
-        self.hold.discard(stage)
+        """Let the held pods of a stage end, in this namespace."""
+        self.free.add(namespace)
         for pod in await self.api.list("Pod", namespace, f"anneal.dev/stage={stage}"):
             await self._quietly(self.play_pod, pod)
+
+    def _held(self, pod: Object) -> bool:
+        return pod["metadata"]["namespace"] not in self.free and super()._held(pod)
 
     async def _patch(self, pod: Object, status: Object) -> None:
         # What is done about an older state of a pod must fail, or a pod that has ended would run again.

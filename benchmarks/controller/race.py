@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,44 @@ STALLED_SECONDS = 60.0
 """When nothing has moved for so long, the contender has lost."""
 
 Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Load:
+    """How many resources are made, and how many of them go to their end; the others stay in their first stage."""
+
+    count: int
+    released: int
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """A thousand resources in each, in turn."""
+        return tuple(f"team-{n}" for n in range((self.count - 1) // IN_NAMESPACE + 1))
+
+    @property
+    def freed(self) -> tuple[str, ...]:
+        """The namespaces whose resources are released."""
+        share = -(-self.released * len(self.namespaces) // self.count)
+        return self.namespaces[:share]
+
+    def place(self, number: int) -> str:
+        """The namespace of one resource."""
+        return self.namespaces[number % len(self.namespaces)]
+
+
 MakeContender = Callable[[Path, Path], Contender]
 
 
-async def run(make: MakeContender, count: int, quiet: float, folder: Path, say: Callable[[str], None]) -> Figures:
+async def run(make: MakeContender, load: Load, quiet: float, folder: Path, say: Callable[[str], None]) -> Figures:
     """All figures of one contender."""
-    namespaces = tuple(f"team-{n}" for n in range((count - 1) // IN_NAMESPACE + 1))
+    namespaces = load.namespaces
     folder.mkdir(parents=True, exist_ok=True)
     with AuditedPlane(folder) as plane:
         async with prepared(plane, namespaces) as api, _node(api, namespaces) as node:
             contender = make(await contender_kubeconfig(api, plane), folder / "contender.log")
-            course = Course(api, node, plane.audit_log, contender, namespaces, quiet, say)
+            course = Course(api, node, plane.audit_log, contender, load, quiet, say)
             try:
-                return await course.run(count)
+                return await course.run()
             finally:
                 contender.kill()
 
@@ -55,16 +81,24 @@ async def _node(api: Api, namespaces: tuple[str, ...]) -> AsyncIterator[Kubelet]
         await asyncio.gather(task, return_exceptions=True)
 
 
+@dataclass(frozen=True)
+class _Mark:
+    """A moment: how many requests had been told, and how much CPU time had been used."""
+
+    requests: int
+    cpu: float
+
+
 class Course:
     """The phases, one after the other, on one control plane."""
 
-    def __init__(self, api: Api, node: Kubelet, log: Path, contender: Contender, namespaces: tuple[str, ...],
+    def __init__(self, api: Api, node: Kubelet, log: Path, contender: Contender, load: Load,
                  quiet: float, say: Callable[[str], None]) -> None:
         self._api = api
         self._node = node
         self._log = log
         self._contender = contender
-        self._namespaces = namespaces
+        self._load = load
         self._quiet_seconds = quiet
         self._say = say
         self._requests: list[Request] = []
@@ -73,16 +107,16 @@ class Course:
         self._done: set[str] = set()
         self._moved = time.monotonic()
 
-    async def run(self, count: int) -> Figures:
+    async def run(self) -> Figures:
         """Everything that is measured."""
         async with asyncio.TaskGroup() as group:
-            watching = [group.create_task(self._watch(namespace)) for namespace in self._namespaces]
+            watching = [group.create_task(self._watch(namespace)) for namespace in self._load.namespaces]
             start = await self._start()
-            figures: Figures = {"count": count, "readySeconds": start, **await self._life(count)}
+            figures: Figures = {"count": self._load.count, "readySeconds": start, **await self._life()}
             figures["loopLag"] = _lag(await self._contender.loop_lag())
             figures["settled"] = await self._quiet("settled")
             figures["cost"] = vars(cost(self._contender.pid))
-            figures["poison"] = await self._poison(min(CROWD, count))
+            figures["poison"] = await self._poison(min(CROWD, self._load.count))
             figures["restart"] = await self._restart()
             for task in watching:
                 task.cancel()
@@ -95,12 +129,13 @@ class Course:
         await self._until(lambda: self._jobs_of({"warm"}) == 1, "the first Job")
         return round(time.monotonic() - began, 2)
 
-    async def _life(self, count: int) -> Figures:
+    async def _life(self) -> Figures:
         """Many are created; their first pods are held, so that arriving and converging do not mix; then they go."""
-        names = [f"ftj-{n}" for n in range(count)]
+        load = self._load
+        count, names = load.count, [f"ftj-{n}" for n in range(load.count)]
+        going = {name for number, name in enumerate(names) if load.place(number) in load.freed}
         self._node.hold.add("prepare")
-        mark = len(self._read())
-        began, cpu = time.monotonic(), cost(self._contender.pid).cpu_seconds
+        start, began = self._mark(), time.monotonic()
         await self._arrive(names)
         await self._until(lambda: self._jobs_of(set(names)) == count, "a Job for each")
         arrived = time.monotonic()
@@ -108,24 +143,33 @@ class Course:
         latency = audit.latencies(self._read(), names)
         await self._still()
         running = await self._quiet("running")
-        released = time.monotonic()
-        self._node.hold.clear()
-        for namespace in self._namespaces:
+        middle, released = self._mark(), time.monotonic()
+        for namespace in load.freed:
             await self._node.release(namespace, "prepare")
-        await self._until(lambda: self._done >= set(names), "the end of each")
+        await self._until(lambda: self._done >= going, "the end of each")
         ended = time.monotonic()
+        self._say(f"{len(going)} have ended after {ended - released:.0f} s")
         await self._still()
-        mine = [r for r in self._read()[mark:] if r.ours]
-        writes = [r for r in mine if r.write and r.status < 400]  # refused ones are told apart
-        spent = cost(self._contender.pid).cpu_seconds - cpu
+        end = self._mark()
+        phases = [(self._between(start, middle), count), (self._between(middle, end), len(going))]
+        spent = (middle.cpu - start.cpu) / count + (end.cpu - middle.cpu) / len(going)
         return {
+            "released": len(going),
             "createToJob": _spread(latency), "arriveSeconds": round(arrived - began, 2), "running": running,
-            "convergeSeconds": round(ended - released, 2), "convergedPerSecond": round(count / (ended - released), 2),
-            "writesPerResource": round(len(writes) / count, 2), "cpuSecondsPerThousand": round(spent * 1000 / count, 1),
-            "readsPerResource": round(sum(r.verb in ("get", "list") for r in mine) / count, 2),
-            "refusedWrites": sum(r.write and r.status >= 400 for r in mine),
-            "requests": _each(audit.by_kind(mine), count),
+            "convergeSeconds": round(ended - released, 2),
+            "convergedPerSecond": round(len(going) / (ended - released), 2),
+            "writesPerResource": audit.each(phases, lambda r: r.write and r.status < 400),  # refused: told apart
+            "cpuSecondsPerThousand": round(spent * 1000, 1),
+            "readsPerResource": audit.each(phases, lambda r: r.verb in ("get", "list")),
+            "refusedWrites": sum(r.write and r.status >= 400 for requests, _ in phases for r in requests),
+            "requests": audit.each_kind(phases),
         }
+
+    def _mark(self) -> _Mark:
+        return _Mark(len(self._read()), cost(self._contender.pid).cpu_seconds)
+
+    def _between(self, start: _Mark, end: _Mark) -> list[Request]:
+        return [request for request in self._requests[start.requests:end.requests] if request.ours]
 
     async def _quiet(self, what: str) -> Figures:
         """Requests in a time in which nothing happens; watches that are opened anew count, too."""
@@ -140,13 +184,14 @@ class Course:
     async def _poison(self, count: int) -> Figures:
         """The same crowd without and with a resource whose Jobs are refused for ever."""
         clean = await self._crowd("clean", count)
+        await self._still()  # what is left to do about one crowd must not be in the way of the next
         await self._create(f"{POISON}-1")
         poisoned = await self._crowd("beside", count)
         return {"clean": clean, "beside": poisoned}
 
     async def _crowd(self, prefix: str, count: int) -> Figures:
         names = [f"{prefix}-{n}" for n in range(count)]
-        self._node.hold.add("prepare")  # what is held costs nothing while the next crowd is measured
+        self._node.free.clear()  # what is held costs nothing while the next crowd is measured
         await self._arrive(names)
         await self._until(lambda: self._jobs_of(set(names)) == count, f"a Job for each of {prefix}")
         return _spread(audit.latencies(self._read(), names))
@@ -179,7 +224,7 @@ class Course:
 
     async def _create(self, name: str) -> None:
         number = int("".join(filter(str.isdigit, name)) or 0)
-        await self._api.create(finetunejob(name), self._namespaces[number % len(self._namespaces)])
+        await self._api.create(finetunejob(name), self._load.place(number))
 
     def _jobs_of(self, names: set[str]) -> int:
         self._read()
@@ -240,7 +285,3 @@ def _spread(values: list[float]) -> Figures:
         return {}
     return {"p50": round(percentile(values, 0.5), 4), "p99": round(percentile(values, 0.99), 4),
             "max": round(max(values), 4)}
-
-
-def _each(counts: dict[str, int], count: int) -> dict[str, float]:
-    return {what: round(times / count, 2) for what, times in counts.items()}

@@ -99,9 +99,15 @@ def goals(ours: list[Figures], twin: list[Figures]) -> list[Goal]:
     return found
 
 
+def title(figures: Figures) -> str:
+    """What went over the course."""
+    count, released = figures["count"], figures.get("released", figures["count"])
+    return f"{count:,} FineTuneJobs" + (f", {released:,} to the end" if released < count else "")
+
+
 def table(ours: list[Figures], twin: list[Figures]) -> str:
     """Markdown, which is as readable on a terminal."""
-    lines = [f"| {ours[0]['count']:,} FineTuneJobs | Anneal | twin in Go |", "|---|---|---|"]
+    lines = [f"| {title(ours[0])} | Anneal | twin in Go |", "|---|---|---|"]
     lines += [f"| {row.name} | {row.ours} | {row.twin} |" for row in rows(ours, twin)]
     lines += ["", "| goal | limit | found | |", "|---|---|---|---|"]
     lines += [f"| {goal.name} | {goal.limit:.3g} | {goal.found:.3g} | {'met' if goal.met else 'MISSED'} |"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from anneal_cli.cluster import Cluster
 from anneal_cli.errors import CliError, NotFound
@@ -47,6 +47,10 @@ class Session:
     def say(self, text: str) -> None:
         """A plain line on stdout, never wrapped: people copy from it."""
         self.out.print(text, markup=False, soft_wrap=True)
+
+    def show(self, view: RenderableType) -> None:
+        """A view of long lines: wrapped between words on a terminal, and never where a program reads."""
+        self.out.print(view, soft_wrap=not self.out.is_terminal)
 
     def note(self, text: str, style: str = "") -> None:
         """A plain line on stderr, for people only."""

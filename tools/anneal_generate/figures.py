@@ -39,7 +39,9 @@ def controller(results: Path) -> str:
 
 
 def _race(found: dict[str, Any]) -> str:
-    head = (f"{found['count']:,} FineTuneJobs", "Anneal", "twin in Go")
+    count, released = found["count"], found["rounds"]["anneal"][0].get("released", found["count"])
+    some = f", {released:,} to the end" if released < count else ""
+    head = (f"{count:,} FineTuneJobs{some}", "Anneal", "twin in Go")
     rows = [(row["name"], row["ours"], row["twin"]) for row in found["rows"]]
     goals = [(goal["name"], f"{goal['limit']:.3g}", f"{goal['found']:.3g}", "met" if goal["met"] else "**missed**")
              for goal in found["goals"]]

@@ -25,5 +25,5 @@ def run(args: argparse.Namespace, session: Session) -> int:
     if args.output == "json":
         session.print_json([asdict(finding) for finding in found])
     else:
-        session.out.print(checklist(found, symbols_for(session.out.encoding)), soft_wrap=True)
+        session.show(checklist(found, symbols_for(session.out.encoding)))
     return FAILED if any(finding.level == "failed" for finding in found) else OK

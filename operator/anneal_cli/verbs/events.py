@@ -27,7 +27,8 @@ def run(args: argparse.Namespace, session: Session) -> int:
     if args.output == "json":
         session.print_json(listing([event.raw for event in events]))
     elif events:
-        session.out.print(table(events, session.now()), soft_wrap=True)
+        room = session.out.width if session.out.is_terminal else None
+        session.show(table(events, session.now(), room))
     else:
         session.note(f"No events of {args.name} in namespace {session.cluster.namespace}.")
     return OK

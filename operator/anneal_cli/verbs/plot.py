@@ -12,7 +12,7 @@ from anneal_cli.steering import find_job
 from anneal_cli.views.chart import chart
 
 HELP = "Draw the loss curve of a run in the terminal, or write it as SVG, PNG or CSV."
-EPILOG = "Reads the logs of the train pods. Example: anneal plot support -o png > loss.png"
+EPILOG = "Reads the logs of the train pods. Example: anneal plot support -o png > loss.png."
 ROWS = 14
 STYLES = dict(zip(NAMES, ("cyan", "yellow"), strict=True))
 

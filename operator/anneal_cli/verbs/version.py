@@ -1,7 +1,9 @@
 """`anneal version`: the versions of this program, the cluster, and whether the CRDs fit."""
 
 import argparse
+import tomllib
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from anneal_cli import arguments
@@ -22,23 +24,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, session: Session) -> int:
     """Print the versions."""
     facts: dict[str, Any] = {"anneal": client_version()}
+    text = args.output != "json"
+    if text:
+        _print(facts, session)  # also where no cluster answers
     if not args.client:
-        facts["context"] = session.cluster.context
-        facts["kubernetes"] = session.cluster.read("/version")["gitVersion"]
-        facts["crds"] = _crds(session)
-    if args.output == "json":
+        cluster = {"context": session.cluster.context, "kubernetes": session.cluster.read("/version")["gitVersion"],
+                   "crds": _crds(session)}
+        facts |= cluster
+        if text:
+            _print(cluster, session)
+    if not text:
         session.print_json(facts)
-    else:
-        _print(facts, session)
     return FAILED if any(crd != "ok" for crd in facts.get("crds", {}).values()) else OK
 
 
 def client_version() -> str:
-    """Version of the installed distribution."""
+    """Version of the installed distribution, or of the clone that this runs from."""
     try:
         return version("anneal")
     except PackageNotFoundError:
-        return "unknown (not installed as a package)"
+        project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+        return f"{project['project']['version']} (from source)"
 
 
 def _crds(session: Session) -> dict[str, str]:

@@ -49,7 +49,7 @@ def chart(series: Sequence[tuple[str, Points, str]], columns: int, rows: int) ->
         unit = [(_place(x, first, last), _place(y, low, high)) for x, y in line]
         for start, end in zip(unit, unit[1:] or unit, strict=False):
             canvas.line(start, end, style)
-    return Text("\n").join([_legend(series), *_plot(canvas, low, high, rows), _steps(first, last, columns)])
+    return Text("\n").join([_legend(series, columns), *_plot(canvas, low, high, rows), _steps(first, last, columns)])
 
 
 def _place(value: float, low: float, high: float) -> float:
@@ -68,7 +68,10 @@ def _steps(first: int, last: int, columns: int) -> Text:
     return Text(f"{'':>{AXIS_WIDTH + 1}}{first}{'':>{room}}{right}", "dim")
 
 
-def _legend(series: Sequence[tuple[str, Points, str]]) -> Text:
+def _legend(series: Sequence[tuple[str, Points, str]], columns: int) -> Text:
+    """On one line where there is room."""
     parts = [Text.assemble(("━ ", style), f"{name} {line[0][1]:.2f} to {line[-1][1]:.2f}")
              for name, line, style in series]
-    return Text.assemble(" " * (AXIS_WIDTH + 1), Text("   ").join(parts))
+    indent = " " * (AXIS_WIDTH + 1)
+    line = Text.assemble(indent, Text("   ").join(parts))
+    return line if line.cell_len <= columns else Text("\n").join([Text.assemble(indent, part) for part in parts])

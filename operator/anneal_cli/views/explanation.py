@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from anneal_api.conditions import Condition
+from anneal_api.conditions import Condition, ConditionType
 from anneal_api.sentences import sense
 from anneal_cli.history import Event
 from anneal_cli.kinds import FINE_TUNE_JOB
-from anneal_cli.resource import Resource, State, message_and_fix, reason_info
+from anneal_cli.resource import Resource, State, message_and_fix, parse_time, reason_info
 from anneal_cli.views.lines import short
 from anneal_cli.views.timeline import timeline
 
@@ -28,7 +28,7 @@ STATES = {
 def explanation(resource: Resource, events: Sequence[Event]) -> RenderableType:
     """The whole answer."""
     return Group(Text.assemble((resource.ref, "bold"), f" {STATES[resource.state]}."), *_reason(resource.trouble),
-                 *_warnings(resource.trouble, events), *timeline(resource),
+                 *_warnings(resource.trouble, _current(resource, events)), *timeline(resource),
                  *_next(resource))
 
 
@@ -41,6 +41,13 @@ def _reason(condition: Condition | None) -> Iterator[Text]:
     for label, text in (("Message: ", message), ("Fix:     ", fix)):
         if text:
             yield Text.assemble((label, "bold"), text)
+
+
+def _current(resource: Resource, events: Sequence[Event]) -> list[Event]:
+    """What was said before a resource became ready is over."""
+    ready = resource.condition(ConditionType.READY)
+    since = parse_time(ready.last_transition_time) if ready and resource.state is State.READY else None
+    return [event for event in events if since is None or (event.time is not None and event.time > since)]
 
 
 def _warnings(trouble: Condition | None, events: Sequence[Event]) -> Iterator[Text]:

@@ -201,8 +201,9 @@ def _events(view: View, status: FineTuneJobStatus, outlook: Outlook) -> tuple[Ev
                    if (event := _stage_event(old, new))])
     for mark in progress.passed(view.status.progress, status.progress):
         assert status.progress is not None
-        found.append(Event("Normal", Reason.RUNNING, f"stage train: more than {mark}% done, {status.progress.summary}, "
-                                                     f"loss {status.progress.loss}"))
+        loss = "" if status.progress.loss is None else f", loss {status.progress.loss:.4g}"
+        found.append(Event("Normal", Reason.RUNNING,
+                           f"stage train: more than {mark}% done, {status.progress.summary}{loss}"))
     if outlook.reason not in (Reason.RUNNING, Reason.RETRYING):
         found += announce(view.status.conditions, status.conditions, outlook)
     return tuple(found)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.controller import audit, report
+from benchmarks.controller import audit, race, report
 from benchmarks.controller.plane import USER
 
 
@@ -40,6 +40,24 @@ def test_the_latency_is_from_the_resource_to_its_first_job(tmp_path: Path) -> No
                    + entry("create", "jobs", "ftj-1-0123abcd-prepare-0", 1.25)
                    + entry("create", "jobs", "ftj-1-0123abcd-train-0", 9))
     assert [round(s, 3) for s in audit.latencies(audit.read(log)[0], ["ftj-1"])] == [0.25]
+
+
+def test_each_phase_is_shared_by_those_that_went_through_it(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    done = entry("create", "jobs", "a", 1) * 4 + entry("patch", "finetunejobs", "a", 2, subresource="status") * 2
+    log.write_text(done)
+    requests, _ = audit.read(log)
+    phases = [(requests[:3], 2), (requests[3:], 1)]
+    assert audit.each(phases, lambda request: request.write) == 1.5 + 3
+    assert audit.each_kind(phases) == {"create jobs": 1.5 + 1, "patch finetunejobs/status": 2}
+
+
+def test_some_of_many_go_to_their_end_by_whole_namespaces() -> None:
+    load = race.Load(3000, 1000)
+    assert load.freed == ("team-0",)
+    assert race.Load(3000, 3000).freed == load.namespaces
+    assert sum(load.place(number) in load.freed for number in range(load.count)) == 1000
+    assert report.title({"count": 3000, "released": 1000}) == "3,000 FineTuneJobs, 1,000 to the end"
 
 
 def test_percentiles_are_values_that_occurred() -> None:

@@ -14,6 +14,7 @@ from anneal_api.curve import curve_of
 from anneal_api.run import Progress
 from anneal_cli.__main__ import parser, run
 from anneal_cli.session import Session
+from anneal_cli.views.chart import chart
 from anneal_cli.views.png import png
 from tests.unit.cli import samples
 from tests.unit.cli.fake import FakeCluster
@@ -44,6 +45,14 @@ def test_the_terminal_chart_fits_and_falls_from_left_to_right() -> None:
     assert len(top) - len(top.lstrip()) < len(bottom) - len(bottom.lstrip())
     assert (lines[1].split()[0], lines[-2].split()[0]) == ("2.50", "1.00")
     assert lines[-1].split() == ["1", "step", "6"]
+
+
+def test_the_legend_takes_a_line_for_each_curve_where_both_do_not_fit() -> None:
+    curves = [("training loss", [(1, 4.28), (9, 1.11)], "cyan"), ("validation loss", [(9, 1.16)], "yellow")]
+    wide, narrow = (chart(curves, columns, 4).plain.splitlines() for columns in (80, 44))
+    assert wide[0].split() == "━ training loss 4.28 to 1.11 ━ validation loss 1.16 to 1.16".split()
+    assert [line.split()[1] for line in narrow[:2]] == ["training", "validation"]
+    assert len(narrow) == len(wide) + 1
 
 
 def test_svg_is_well_formed_and_has_a_point_per_step() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from anneal_api import crd
+from anneal_cli.__main__ import main
 from anneal_cli.errors import CliError
 from tests.unit.cli import samples
 from tests.unit.cli.fake import FakeCluster
@@ -108,6 +109,13 @@ def test_version_is_ok_when_the_crds_are_ours() -> None:
     assert done.code == 0
     assert "finetunejobs.anneal.dev: ok" in done.out
     assert "v1.37.2" in done.out
+
+
+def test_version_tells_its_own_where_no_cluster_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version", "--kubeconfig", "/nowhere"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith("anneal ")
+    assert "No cluster to talk to" in told.err
 
 
 def test_version_names_the_fields_that_an_older_crd_lacks() -> None:

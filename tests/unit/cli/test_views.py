@@ -1,5 +1,6 @@
 """Screens as snapshots: 80 and 120 columns, without colour. `pytest --update-golden` writes them anew."""
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from anneal_cli.views import chat, events, explanation, listing
 from anneal_cli.views.findings import checklist
 from anneal_cli.views.text import ASCII, UNICODE, Symbols, duration
 from tests.unit.cli import samples
+from tests.unit.cli.samples import START
 from tests.unit.cli.terminal import NOW, console, text
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "cli"
@@ -46,6 +48,8 @@ SCREENS: dict[str, RenderableType] = {
     "status-ascii": screen([resource_of(samples.training())], NOW, ASCII),
     **{f"explain-{name}": _explain(name) for name in ("failed", "unschedulable", "succeeded", "unseen", "serving")},
 }
+LONG = Event(NOW - timedelta(seconds=80), False, "Scheduled", "pod/support-1234-train-0",
+             "Successfully assigned team-a/support-1234-train-0 to node-with-eight-accelerators-17", 1, {})
 NARROW = ("status-training", "status-serving", "explain-failed")
 CASES = [(name, width) for name in SCREENS for width in (80, 120)] + [(name, 40) for name in NARROW]
 TABLES: dict[str, Text] = {
@@ -84,6 +88,21 @@ def test_answers_stand_side_by_side_where_there_is_room(width: int, request: pyt
     compare(f"chat-{width}", found, update=request.config.getoption("--update-golden"))
 
 
+def test_events_without_room_for_a_line_each_get_two(request: pytest.FixtureRequest) -> None:
+    found = rendered(events.table([NORMAL, LONG, WARNING], NOW, room=80), 80)
+    assert max(map(len, found.splitlines())) <= 80
+    compare("events-80", found, update=request.config.getoption("--update-golden"))
+    assert rendered(events.table([NORMAL, WARNING], NOW, room=120), 120) == (GOLDEN / "events.txt").read_text()
+
+
+def test_warnings_from_before_a_resource_was_ready_are_over() -> None:
+    said = [dataclasses.replace(WARNING, time=START + timedelta(seconds=seconds), message=f"after {seconds} s")
+            for seconds in (1, 99)]
+    found = rendered(explanation.explanation(resource_of(samples.serving()), said), 80)
+    assert "after 99 s" in found
+    assert "after 1 s" not in found
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_are_never_wrapped(name: str, request: pytest.FixtureRequest) -> None:
     terminal = console(40)
@@ -93,7 +112,7 @@ def test_tables_are_never_wrapped(name: str, request: pytest.FixtureRequest) -> 
 
 def test_no_golden_file_is_left_over() -> None:
     wanted = {f"{name}.txt" for name in TABLES} | {f"{name}-{width}.txt" for name, width in CASES} | {
-        f"chat-{width}.txt" for width in (60, 80, 120)}
+        f"chat-{width}.txt" for width in (60, 80, 120)} | {"events-80.txt"}
     assert {path.name for path in GOLDEN.glob("*.txt")} == wanted
 
 
