@@ -2,6 +2,8 @@
 
     <!-- run: unit -->             needs no cluster
     <!-- run: apiserver -->        a real API server without nodes; the quickstart is applied in a namespace of the page
+    <!-- run: bare -->             an API server of the page's own that does not know our kinds
+    <!-- run: installed -->        an API server of the page's own with the chart, which it may empty
     <!-- run: e2e -->              the cluster that `make demo` left up, in the demo's namespace
     <!-- run: e2e, fails -->       the same, and the block must end with an error
     <!-- not run: the reason -->   cannot run in a rig
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RIGS = ("unit", "apiserver", "e2e")
+RIGS = ("unit", "apiserver", "bare", "installed", "e2e")
 COMMANDS = ("sh", "console")
 FENCE = re.compile(r"^```(?P<language>\S*)[^`]*$")
 MARKER = re.compile(r"^<!-- (?:run: (?P<rig>\w+)(?P<fails>, fails)?|not run: (?P<reason>\S.*)) -->$")

@@ -11,7 +11,6 @@ from anneal_cli.history import Event
 from anneal_cli.views.columns import columns
 from anneal_cli.views.text import between
 
-
 INDENT = 4
 HEADER = ("AGE", "REASON", "OBJECT", "MESSAGE")
 

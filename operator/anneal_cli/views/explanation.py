@@ -28,7 +28,7 @@ STATES = {
 def explanation(resource: Resource, events: Sequence[Event]) -> RenderableType:
     """The whole answer."""
     return Group(Text.assemble((resource.ref, "bold"), f" {STATES[resource.state]}."), *_reason(resource.trouble),
-                 *_warnings(resource.trouble, _current(resource, events)), *timeline(resource),
+                 *_warnings(resource, _current(resource, events)), *timeline(resource),
                  *_next(resource))
 
 
@@ -44,21 +44,22 @@ def _reason(condition: Condition | None) -> Iterator[Text]:
 
 
 def _current(resource: Resource, events: Sequence[Event]) -> list[Event]:
-    """What was said before a resource became ready is over."""
-    ready = resource.condition(ConditionType.READY)
+    """Without what was said before the resource became ready, and without the reason that stands above."""
+    ready, reason = resource.condition(ConditionType.READY), resource.trouble.reason if resource.trouble else ""
     since = parse_time(ready.last_transition_time) if ready and resource.state is State.READY else None
-    return [event for event in events if since is None or (event.time is not None and event.time > since)]
+    return [event for event in events if (event.object, event.reason) != (resource.ref, reason)
+            and (since is None or (event.time is not None and event.time > since))]
 
 
-def _warnings(trouble: Condition | None, events: Sequence[Event]) -> Iterator[Text]:
+def _warnings(resource: Resource, events: Sequence[Event]) -> Iterator[Text]:
     warnings = [event for event in events if event.warning][-SHOWN_EVENTS:]
     if warnings:
         yield Text("Warnings of the cluster:", "bold")
-    told = {trouble.reason if trouble else ""}
+    told = {resource.trouble.reason if resource.trouble else ""}
     for event in warnings:
         yield Text(f"  {event.object}: {event.reason}: {short(event.message)}")
         # What the operator has not said: it is not running, or the Event is newer than its status.
-        if (meant := sense(event.message)) and meant.reason not in told:
+        if event.object != resource.ref and (meant := sense(event.message)) and meant.reason not in told:
             told.add(meant.reason)
             yield Text.assemble("    ", (meant.reason, "bold"), f": {meant.fix}")
 

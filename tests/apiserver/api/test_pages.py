@@ -5,6 +5,7 @@ Helm is asked for a dry run: without nodes, `--wait` would wait in vain. It stil
 
 import os
 import subprocess
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -12,8 +13,11 @@ import pytest
 import yaml
 
 from anneal_dev.demo import programs
+from anneal_localcluster import build
+from anneal_localcluster.control_plane import ControlPlane
 from tests.apiserver.api.conftest import ROOT, Kubectl
-from tests.rig.pages import blocks, clone, execute, of_rig, pages
+from tests.rig.helm import CHART, Helm
+from tests.rig.pages import Block, blocks, clone, execute, of_rig, pages
 
 pytestmark = pytest.mark.apiserver
 
@@ -34,7 +38,8 @@ def environment(kubectl: Kubectl, tmp_path: Path) -> dict[str, str]:
     (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
     tools = _tools(kubectl.program.parent, tmp_path / "tools")
     path = f"{programs()}{os.pathsep}{tools}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "PATH": path, "KUBECONFIG": str(tmp_path / "kubeconfig")}
+    # What a page puts into the home folder stays in the test's.
+    return {**os.environ, "PATH": path, "KUBECONFIG": str(tmp_path / "kubeconfig"), "HOME": str(tmp_path)}
 
 
 def _tools(folder: Path, wrapped: Path) -> Path:
@@ -53,6 +58,44 @@ def test_commands_that_need_an_api_server_run(page: str, environment: dict[str, 
     clone(folder)
     for block in of_rig("apiserver")[page]:
         execute(block, folder, environment)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Kubectl]:
+    """An API server that does not know our kinds."""
+    with ControlPlane(tmp_path / "plane") as plane:
+        yield Kubectl(build.tool_folder() / "kubectl", plane.kubeconfig)
+
+
+@pytest.fixture
+def installed(bare: Kubectl) -> Kubectl:
+    """The chart, a resource of each kind, and the ConfigMap of an Argo CD."""
+    Helm(bare.kubeconfig).must("install", "anneal", str(CHART), "--create-namespace")
+    for name in EXAMPLES:
+        bare.must("apply", "-f", str(ROOT / "examples" / "quickstart" / name))
+    bare.must("create", "namespace", "argocd")
+    bare.must("create", "configmap", "argocd-cm", "-n", "argocd", "--from-literal=url=https://argocd.example.com")
+    return bare
+
+
+@pytest.mark.parametrize("page", of_rig("bare"))
+def test_commands_that_install_run(page: str, bare: Kubectl, tmp_path: Path) -> None:
+    _execute(of_rig("bare")[page], bare, tmp_path)
+    assert "finetunejobs.anneal.dev" in bare.must("get", "crd", "-o", "name")
+
+
+@pytest.mark.parametrize("page", of_rig("installed"))
+def test_commands_that_change_a_whole_cluster_run(page: str, installed: Kubectl, tmp_path: Path) -> None:
+    _execute(of_rig("installed")[page], installed, tmp_path)
+
+
+def _execute(blocks_of_page: list[Block], kubectl: Kubectl, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    clone(folder)
+    path = f"{kubectl.program.parent}{os.pathsep}{os.environ['PATH']}"
+    for block in blocks_of_page:
+        execute(block, folder, {**os.environ, "PATH": path, "KUBECONFIG": str(kubectl.kubeconfig)})
 
 
 MANIFESTS = [block for page in pages() for block in blocks(page) if block.language == "yaml"

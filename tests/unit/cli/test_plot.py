@@ -50,7 +50,7 @@ def test_the_terminal_chart_fits_and_falls_from_left_to_right() -> None:
 def test_the_legend_takes_a_line_for_each_curve_where_both_do_not_fit() -> None:
     curves = [("training loss", [(1, 4.28), (9, 1.11)], "cyan"), ("validation loss", [(9, 1.16)], "yellow")]
     wide, narrow = (chart(curves, columns, 4).plain.splitlines() for columns in (80, 44))
-    assert wide[0].split() == "━ training loss 4.28 to 1.11 ━ validation loss 1.16 to 1.16".split()
+    assert wide[0].strip() == "━ training loss 4.28 to 1.11   ━ validation loss 1.16 to 1.16"
     assert [line.split()[1] for line in narrow[:2]] == ["training", "validation"]
     assert len(narrow) == len(wide) + 1
 

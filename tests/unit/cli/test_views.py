@@ -103,6 +103,16 @@ def test_warnings_from_before_a_resource_was_ready_are_over() -> None:
     assert "after 1 s" not in found
 
 
+def test_the_operator_s_own_words_are_said_once_and_not_interpreted() -> None:
+    resource = resource_of(samples.failed())
+    assert resource.trouble
+    own = dataclasses.replace(WARNING, object=resource.ref, message="claim data does not exist")
+    said = [dataclasses.replace(own, reason=resource.trouble.reason), dataclasses.replace(own, reason="Retrying")]
+    found = rendered(explanation.explanation(resource, said), 120)
+    assert found.count("claim data does not exist") == 1
+    assert "VolumeNotReady" not in found
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_tables_are_never_wrapped(name: str, request: pytest.FixtureRequest) -> None:
     terminal = console(40)
