@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from anneal_cli import completing
 from anneal_cli.cluster import Cluster
@@ -21,6 +22,16 @@ COMMON = (
     (("--kubeconfig",), "FILE", "kubeconfig file; default: $KUBECONFIG or ~/.kube/config"),
 )
 EPILOG = "Exit codes: 0 ok, 1 failed, 2 wrong usage, 124 timeout, 130 interrupted. As a plugin: kubectl anneal VERB."
+
+
+class _Verb(argparse.ArgumentParser):
+    """Says its own usage where a word is not its own; argparse leaves that to the root, which shows none of it."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog=_program(), description="Fine-tune and serve language models on Kubernetes.",
                                    epilog=EPILOG)
     _add_common(root, default=None)
-    verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = root.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=_Verb)
     for name in RIGHTS:
         module = importlib.import_module(f"anneal_cli.verbs.{name}")
         epilog = f"{module.EPILOG} {needs(name)}"

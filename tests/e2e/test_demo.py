@@ -39,6 +39,12 @@ def test_the_served_answers_are_those_of_two_models(summary: dict[str, Any]) -> 
     assert sum(answer["base"] != answer["tuned"] for answer in answers) >= len(answers) - 1
 
 
+def test_the_run_report_is_the_published_one(summary: dict[str, Any]) -> None:
+    place = summary["finetunejob"]["artifact"]["uri"].removeprefix("pvc://models/")
+    (published,) = VOLUMES.glob(f"*/{place}/report.html")
+    assert (ROOT / "build" / "demo" / "report.html").read_bytes() == published.read_bytes()
+
+
 def test_times_were_measured(summary: dict[str, Any]) -> None:
     seconds = summary["finetunejob"]["seconds"]
     assert 0 < seconds["apply_to_first_step"] < seconds["total"]

@@ -1,7 +1,7 @@
 """`make demo`: from nothing to a tuned model that answers, in pods of a real Kubernetes, on this machine.
 
 Everything a user would type is a real command here: helm, kubectl and the project's own CLI. What is measured goes to
-build/demo/summary.json.
+build/demo/summary.json, and the run's report to build/demo/report.html.
 """
 
 import json
@@ -177,12 +177,20 @@ def _answers(console: Console) -> None:
     job, deployment = (_get(console, kind) for kind in ("finetunejob", "modeldeployment"))
     summary = report.summarize(job, deployment, answers, kubernetes=_version(console))
     _keep(summary)
+    page = _run_report(console, summary["finetunejob"]["artifact"]["uri"])
+    (OUT / "report.html").write_text(page, encoding="utf-8")
 
 
 def _compare(console: Console, prompt: str, env: dict[str, str]) -> dict[str, str]:
     command = ("anneal", "chat", NAME, "--namespace", NAMESPACE, "--compare", "base", "--prompt", prompt, "-o", "json")
     answer: dict[str, str] = json.loads(console.call("answers", command, env=env, show=False))
     return answer
+
+
+def _run_report(console: Console, artifact: str) -> str:
+    """The page that lies beside the model, from the server that has mounted the claim."""
+    page = f"/mnt/pvc/{artifact.removeprefix('pvc://')}/report.html"
+    return kubectl(console, "answers", "exec", f"service/{NAME}", "-c", "server", "--", "cat", page, show=False)
 
 
 def _get(console: Console, kind: str) -> dict[str, Any]:

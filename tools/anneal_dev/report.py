@@ -12,6 +12,7 @@ Next:
   . build/env.sh                                         kubectl, helm and anneal for this cluster
   anneal chat support -n anneal-demo --compare base      talk to both models
   anneal status support -n anneal-demo                   the run, stage by stage
+  build/demo/report.html                                 all answers, the loss, the data: open it in a browser
   kubectl get ftj,mdep -n anneal-demo                    the two resources
   kubectl edit ftj support -n anneal-demo                change spec.training and spec.runId: it trains again,
                                                          once `kubectl edit mdep support` has set replicas: 0

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +17,7 @@ from tests.unit.cli.fake import FakeCluster
 from tests.unit.cli.terminal import anneal
 from tests.unit.cli.test_logs import pod
 
-ARGUMENTS = {"chat": ("support", "-p", "hello"), "list": (), "doctor": (), "version": ()}
+ARGUMENTS = {"chat": ("support", "-p", "hello"), "list": (), "doctor": (), "version": (), "completion": ("bash",)}
 """Of the verbs that need other words than a NAME."""
 ASKING = [verb for verb, rights in RIGHTS.items() if rights]
 NAMED = [verb for verb in ASKING if verb not in ("list", "doctor", "version")]
@@ -47,6 +48,17 @@ def writes_json() -> list[str]:
     actions = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     return [verb for verb, sub in actions.choices.items()
             if any(action.dest == "output" and "json" in (action.choices or ()) for action in sub._actions)]
+
+
+@pytest.mark.parametrize("verb", RIGHTS)
+def test_an_unknown_option_is_exit_code_2_and_the_usage_of_the_verb(
+    verb: str, capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        parser().parse_args([*words(verb), "--nonsense"])
+    told = capsys.readouterr().err
+    assert re.match(rf"usage: \S+ {verb} ", told)
+    assert "unrecognized arguments: --nonsense" in told
 
 
 @pytest.mark.parametrize("verb", ASKING)
