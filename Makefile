@@ -97,8 +97,8 @@ bench-methods: ## Prompting, retrieval or fine-tuning, on the model that `make d
 	@$(DEV) python -m benchmarks.methods
 
 .PHONY: bench-controller
-bench-controller: ## N=1000 resources (RELEASE= how many go to their end), ROUNDS=2 in turn with a controller-runtime twin, on a real kube-apiserver
-	@$(DEV) python -m benchmarks.controller --count $(or $(N),1000) --release $(or $(RELEASE),0) --rounds $(or $(ROUNDS),2)
+bench-controller: ## N=1000 resources on a real API server, ROUNDS=2 in turn with a Go twin (RELEASE=n of them end; ALONE=yes)
+	@$(DEV) python -m benchmarks.controller --count $(or $(N),1000) --release $(or $(RELEASE),0) --rounds $(or $(ROUNDS),2) $(if $(ALONE),--alone)
 
 .PHONY: bench-report
 bench-report: ## Put what was measured into benchmarks/results and the pages that show it

@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from anneal_operator.kube.execute import covers
 from anneal_operator.kube.kinds import BY_NAME, EVENT, Kind, meta
 
 CREATED = "2026-01-01T00:00:00Z"
+PAGE = 2
+"""Objects on one page of a list: few, so that lists have several."""
 READS = frozenset({"get", "list", "log"})
 
 
@@ -83,11 +85,15 @@ class FakeKube:
         self._called("get", kind, name)
         return copy.deepcopy(self._known(kind, namespace, name))
 
-    async def list(self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
+    async def pages(
+        self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
+    ) -> AsyncIterator[Listing]:
         self._called("list", kind, "")
         found = [o for (k, n, _), o in self._objects.items() if k == kind.name and namespace in (None, n)]
         matching = [copy.deepcopy(o) for o in found if _has_labels(o, labels) and _has_fields(o, fields)]
-        return Listing(tuple(matching), self._version())
+        version = self._version()
+        for start in range(0, max(1, len(matching)), PAGE):
+            yield Listing(tuple(matching[start : start + PAGE]), version)
 
     async def create(self, kind: Kind, manifest: Object) -> Object:
         name = meta(manifest)["name"]

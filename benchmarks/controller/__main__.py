@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--release", type=int, default=0,
                         help="how many of them go to their end; the others stay in their first stage (all)")
     parser.add_argument("--rounds", type=int, default=2, help="times that each contender goes (2)")
+    parser.add_argument("--alone", action="store_true", help="without the twin")
     parser.add_argument("--quiet", type=float, default=30.0, help="seconds for which idle requests are counted (30)")
     parser.add_argument("--folder", type=Path, help="keep the logs here")
     arguments = parser.parse_args()
@@ -43,11 +44,13 @@ def _end(number: int, _: FrameType | None) -> NoReturn:
 
 
 def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.Figures]]:
-    _say("building the twin")
-    ensure_twin()
-    contenders: dict[str, race.MakeContender] = {"anneal": Anneal, "twin": Twin}
+    contenders: dict[str, race.MakeContender] = {"anneal": Anneal}
+    if not arguments.alone:
+        _say("building the twin")
+        ensure_twin()
+        contenders["twin"] = Twin
     load = race.Load(arguments.count, arguments.release or arguments.count)
-    found: dict[str, list[race.Figures]] = {name: [] for name in contenders}
+    found: dict[str, list[race.Figures]] = {"anneal": [], "twin": []}
     for number in range(arguments.rounds):
         for name, make in contenders.items():
             _say(f"round {number + 1}: {name}")
@@ -60,9 +63,10 @@ def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.
 
 def _write(arguments: argparse.Namespace, found: dict[str, list[race.Figures]]) -> None:
     count = arguments.count
-    release = f" RELEASE={arguments.release}" if arguments.release else ""
+    words = [f"N={count}", *([f"RELEASE={arguments.release}"] if arguments.release else ()),
+             f"ROUNDS={arguments.rounds}", *(["ALONE=yes"] if arguments.alone else ())]
     result = {
-        "command": f"make bench-controller N={count}{release} ROUNDS={arguments.rounds}", "machine": machine.describe(),
+        "command": f"make bench-controller {' '.join(words)}", "machine": machine.describe(),
         "count": count, "rounds": found,
         "rows": [vars(row) for row in report.rows(found["anneal"], found["twin"])],
         "goals": [{**vars(goal), "met": goal.met} for goal in report.goals(found["anneal"], found["twin"])],

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 
 from anneal_operator.decide.facts import Object
-from anneal_operator.kube.client import Listing
 from anneal_operator.kube.kinds import Kind, meta, resource_version
 
 PATIENCE = 120.0
@@ -18,12 +17,11 @@ class WatchHealth:
         self._clock = clock
         self._missed: dict[tuple[str, str], tuple[int, float]] = {}
 
-    def missed(self, kind: Kind, obj: Object, listing: Listing) -> None:
-        """A LIST showed this object otherwise than events had. One that a LIST no longer shows proves nothing:
-        Kopf's watch, when it starts anew, tells nothing about what vanished meanwhile."""
-        if any(item is obj for item in listing.items):
-            place = (kind.name, str(meta(obj)["uid"]))
-            self._missed.setdefault(place, (resource_version(obj), self._clock()))
+    def missed(self, kind: Kind, obj: Object) -> None:
+        """A LIST showed this object otherwise than events had. One that a LIST no longer shows proves nothing, and is
+        not told: Kopf's watch, when it starts anew, tells nothing about what vanished meanwhile."""
+        place = (kind.name, str(meta(obj)["uid"]))
+        self._missed.setdefault(place, (resource_version(obj), self._clock()))
 
     def seen(self, kind: Kind, obj: Object) -> None:
         """An event told of this object."""

@@ -64,20 +64,34 @@ class Intake:
         self._relisted.set()
 
     async def resync(self, *, first: bool = False) -> None:
-        """Replace the store by LISTs, and enqueue what differs. Raises a KubeError when a LIST fails.
+        """Make the store equal to LISTs, and enqueue what differs. Raises a KubeError when a LIST fails.
 
         The first one comes before the watches, which therefore are not deaf for not having told the same.
         """
         for namespace in self._namespaces:
             for kind in (*RESOURCES, *CHILDREN):
-                labels = CHILD_SELECTOR if kind in CHILDREN else ""
-                listing = await self._client.list(kind, namespace, labels=labels)
-                for obj in self._store.replace(kind, namespace, listing):
-                    self._enqueue(kind, obj)
-                    if not first:
-                        self._metrics.resync_differences.labels(kind.name).inc()
-                        self._health.missed(kind, obj, listing)
+                await self._relist(kind, namespace, first=first)
         self._metrics.resyncs.inc()
+
+    async def _relist(self, kind: Kind, namespace: str | None, *, first: bool) -> None:
+        """Page by page: all pods of ten thousand runs at once would take more memory than everything else."""
+        listed: set[tuple[str, str]] = set()
+        version = 0
+        async for page in self._client.pages(kind, namespace, labels=CHILD_SELECTOR if kind in CHILDREN else ""):
+            version = page.version
+            for obj in page.items:
+                listed.add((meta(obj)["namespace"], meta(obj)["name"]))
+                if self._store.put(kind, obj):
+                    self._differs(kind, obj, first=first)
+                    if not first:
+                        self._health.missed(kind, obj)
+        for ghost in self._store.prune(kind, namespace, listed, version):
+            self._differs(kind, ghost, first=first)
+
+    def _differs(self, kind: Kind, obj: Object, *, first: bool) -> None:
+        self._enqueue(kind, obj)
+        if not first:
+            self._metrics.resync_differences.labels(kind.name).inc()
 
     async def run(self, seconds: float) -> None:
         """Resync for ever, about this often, and whenever Kopf has read a list."""

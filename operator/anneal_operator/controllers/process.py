@@ -117,7 +117,8 @@ class Operator:
         namespaces = self._settings.watch_namespaces
         running = asyncio.create_task(kopf.operator(
             registry=registration.registry(self._intake, stop), settings=registration.settings(),
-            standalone=True, clusterwide=not namespaces, namespaces=namespaces, stop_flag=stop))
+            memories=registration.NoMemories(), standalone=True, clusterwide=not namespaces, namespaces=namespaces,
+            stop_flag=stop))
         async with _background(stop.wait()) as stopping:
             await asyncio.wait({running, stopping, *vital}, return_when=asyncio.FIRST_COMPLETED)
         for task in vital:
@@ -153,7 +154,7 @@ async def _wait_for_kinds(client: KubeClient, namespaces: tuple[str, ...]) -> No
     for kind in RESOURCES:
         while True:
             try:
-                await client.list(kind, namespaces[0] if namespaces else None)
+                await anext(client.pages(kind, namespaces[0] if namespaces else None))
                 break
             except NotFound:
                 log.warning("the API server does not know %s: install the CRDs of Anneal; waiting", kind.plural)

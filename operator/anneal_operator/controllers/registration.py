@@ -8,6 +8,7 @@ import asyncio
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from anneal_operator.controllers.intake import Intake
 from anneal_operator.desired.names import CHILD_SELECTOR
@@ -28,6 +29,14 @@ class _NoDiffs(kopf.DiffBaseStorage):
 
     def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
         raise NotImplementedError("only diff handlers note anything, and there are none")
+
+
+class NoMemories(ResourceMemories):
+    """Kopf keeps a kilobyte about each object that it has seen, for handlers that last. Ours do not, and ten thousand
+    runs have more than a hundred thousand children."""
+
+    async def recall(self, raw_body: kopf.RawBody, *, ephemeral: bool = True, **kwargs: Any) -> ResourceMemory:
+        return await super().recall(raw_body, ephemeral=ephemeral, **kwargs)
 
 
 def registry(intake: Intake, stop: asyncio.Event) -> kopf.OperatorRegistry:

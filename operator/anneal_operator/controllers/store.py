@@ -1,19 +1,20 @@
 """What the operator believes the cluster to hold: filled by watch events, replaced by every LIST.
 
 Only for finding out what to do. Whatever deletes reads the object live first, and whatever creates its owner, unless
-the API server has just answered with it. Objects are kept as JSON text, without what nobody reads: as dictionaries they
-would take ten times the memory.
+the API server has just answered with it. Objects are kept as compressed JSON, without what nobody reads: as
+dictionaries they would take thirty times the memory.
 """
 
 import json
+import sys
+import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from anneal_operator.decide.facts import Children, Object
 from anneal_operator.desired.names import LABEL_KIND, LABEL_NAME, LABEL_UID
-from anneal_operator.kube.client import Listing
 from anneal_operator.kube.kinds import (
     CHILDREN,
     CLAIM,
@@ -31,6 +32,9 @@ from anneal_operator.kube.kinds import (
     resource_version,
 )
 from anneal_operator.kube.trim import trim
+
+FASTEST = 1
+"""The level of compression: a third of the size for 40 microseconds."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,13 @@ class _Packed:
 
     @staticmethod
     def of(kind: Kind, obj: Object) -> "_Packed":
-        text = json.dumps(trim(kind, obj), separators=(",", ":"), ensure_ascii=False).encode()
+        text = zlib.compress(json.dumps(trim(kind, obj), separators=(",", ":"), ensure_ascii=False).encode(), FASTEST)
         phase = str((obj.get("status") or {}).get("phase", "")) if kind in RESOURCES else ""
-        return _Packed(resource_version(obj), str(meta(obj)["uid"]), label(obj, LABEL_UID), phase, text)
+        # All children of a resource share one copy of its uid.
+        return _Packed(resource_version(obj), str(meta(obj)["uid"]), sys.intern(label(obj, LABEL_UID)), phase, text)
 
     def unpack(self) -> Object:
-        result: Object = json.loads(self.text)
+        result: Object = json.loads(zlib.decompress(self.text))
         return result
 
 
@@ -128,17 +133,18 @@ class Store:
         self._forget(kind, namespace, name)
         return True
 
-    def replace(self, kind: Kind, namespace: str | None, listing: Listing) -> list[Object]:
-        """Make the store equal to a LIST; returns what was new, changed or is gone.
+    def prune(
+        self, kind: Kind, namespace: str | None, listed: Container[tuple[str, str]], version: int,
+    ) -> list[Object]:
+        """Forget what a LIST at this version does not show, by namespace and name; returns it.
 
         Objects that are newer than the list, those that we wrote meanwhile, stay.
         """
-        listed = {(meta(item)["namespace"], meta(item)["name"]) for item in listing.items}
         ghosts = [known.unpack() for place, known in self._objects[kind.name].items()
-                  if place not in listed and known.version <= listing.version and namespace in (None, place[0])]
+                  if place not in listed and known.version <= version and namespace in (None, place[0])]
         for ghost in ghosts:
             self._forget(kind, meta(ghost)["namespace"], meta(ghost)["name"])
-        return ghosts + [item for item in listing.items if self.put(kind, item)]
+        return ghosts
 
     def concerned(self, kind: Kind, obj: Object) -> Iterator[Key]:
         """The resources whose pass may end differently because this object changed."""

@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,7 +26,6 @@ USER_AGENT = "anneal-operator"
 TIMEOUT = 10.0
 """Seconds for one request; a page of a list may take three times as long."""
 PAGE = 500
-LIST_ATTEMPTS = 3
 MAX_PAUSE = 60.0
 
 JSON = "application/json"
@@ -74,26 +73,18 @@ class AioKubeClient:
     async def get(self, kind: Kind, namespace: str, name: str) -> Object:
         return await self._read("get", kind, kind.path(namespace, name))
 
-    async def list(self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
+    async def pages(
+        self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
+    ) -> AsyncIterator[Listing]:
         query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields}
-        for attempt in range(1, LIST_ATTEMPTS + 1):
-            try:
-                return await self._pages(kind, kind.path(namespace), {k: v for k, v in query.items() if v})
-            except errors.Expired:
-                if attempt == LIST_ATTEMPTS:
-                    raise
-                log.info("list of %s expired between two pages; starting again", kind)
-        raise AssertionError("unreachable")
-
-    async def _pages(self, kind: Kind, path: str, query: dict[str, str]) -> Listing:
-        items: list[Object] = []
+        query = {key: value for key, value in query.items() if value}
         while True:
-            page = await self._read("list", kind, path, query, timeout=3 * TIMEOUT)
-            items += [_named(kind, item) for item in page.get("items") or ()]
-            token = meta(page).get("continue")
-            if not token:
-                version = str(meta(page).get("resourceVersion", ""))
-                return Listing(tuple(items), int(version) if version.isdigit() else 0)
+            page = await self._read("list", kind, kind.path(namespace), query, timeout=3 * TIMEOUT)
+            version = str(meta(page).get("resourceVersion", ""))
+            items = tuple(_named(kind, item) for item in page.get("items") or ())
+            yield Listing(items, int(version) if version.isdigit() else 0)
+            if not (token := meta(page).get("continue")):
+                return
             query = {**query, "continue": token}
 
     async def create(self, kind: Kind, manifest: Object) -> Object:

@@ -1,6 +1,6 @@
 """The seam between the operator and the API server. tests/fakes.py has the other implementation, in memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ Observer = Callable[[str, str, int], None]
 
 @dataclass(frozen=True)
 class Listing:
-    """The answer to a list: the objects, and the version of the collection they were read at."""
+    """The answer to a list, or one page of it: the objects, and the version of the collection they were read at."""
 
     items: tuple[Object, ...]
     version: int
@@ -37,8 +37,12 @@ class KubeClient(Protocol):
         """Read one object."""
         ...
 
-    async def list(self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
-        """Read all objects that the selectors match, page by page; namespace None reads all namespaces."""
+    def pages(
+        self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
+    ) -> AsyncIterator[Listing]:
+        """Read all objects that the selectors match, page by page, all as of one version; namespace None reads all
+        namespaces. Raises Expired when that version is no longer kept: begin again.
+        """
         ...
 
     async def create(self, kind: Kind, manifest: Object) -> Object:

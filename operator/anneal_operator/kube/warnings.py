@@ -38,8 +38,8 @@ class Warnings:
         return tuple(event for name in wanted for event in by_name.get(name, ()))
 
     async def _ask(self, namespace: str) -> _ByName:
-        listing = await self._client.list(EVENT, namespace, fields="type=Warning")
         found: defaultdict[str, list[Object]] = defaultdict(list)
-        for event in listing.items:
-            found[str((event.get("involvedObject") or {}).get("name"))].append(event)
+        async for page in self._client.pages(EVENT, namespace, fields="type=Warning"):
+            for event in page.items:
+                found[str((event.get("involvedObject") or {}).get("name"))].append(event)
         return {name: tuple(events) for name, events in found.items()}

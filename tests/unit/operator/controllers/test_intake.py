@@ -1,6 +1,8 @@
 """What an event puts into the queue."""
 
-from anneal_operator.controllers.health import WatchHealth
+import pytest
+
+from anneal_operator.controllers.health import PATIENCE, WatchHealth
 from anneal_operator.controllers.intake import Intake
 from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.queue import WorkQueue
@@ -48,3 +50,30 @@ async def test_what_we_wrote_ourselves_is_news_only_to_those_that_refer_to_it() 
     store.put(FINETUNEJOB, written)
     intake.event(FINETUNEJOB, False, written)
     assert queue.noted == {DEPLOYMENT_KEY}
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("listed", "deaf"), [(("a", "b", "c"), True), ((), False)])
+async def test_a_list_is_read_to_its_last_page_and_what_it_lacks_is_gone(listed: tuple[str, ...], deaf: bool) -> None:
+    """A watch is deaf that has not told what a LIST shows; what a LIST no longer shows proves nothing."""
+    kube, store, queue, clock = FakeKube(), Store(), Noted(), Clock()
+    health = WatchHealth(clock)
+    intake = Intake(kube, store, queue, health, Metrics(), (), lambda uid: None)
+    for name in listed:
+        kube.add({"apiVersion": FINETUNEJOB.api_version, "kind": FINETUNEJOB.name,
+                  "metadata": {"name": name, "namespace": "team"}, "spec": {}})
+    store.put(FINETUNEJOB, resource(FINETUNEJOB, "ghost", 0))
+    await intake.resync()
+    assert [name for name in ("a", "b", "c", "ghost") if store.get(FINETUNEJOB, "team", name)] == list(listed)
+    assert queue.noted == {Key("FineTuneJob", "team", name) for name in (*listed, "ghost")}
+    clock.now += PATIENCE + 1
+    assert bool(health.deaf()) == deaf

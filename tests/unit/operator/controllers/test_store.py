@@ -7,7 +7,6 @@ import pytest
 
 from anneal_operator.controllers.store import Key, Store
 from anneal_operator.desired import names
-from anneal_operator.kube.client import Listing
 from anneal_operator.kube.kinds import BY_NAME, CHILDREN, FINETUNEJOB, JOB, MODELDEPLOYMENT, POD, Kind, meta
 from tests.factories import make_finetunejob
 from tests.unit.operator.decide.world import World
@@ -69,19 +68,16 @@ def test_a_list_drops_ghosts_and_keeps_what_was_written_after_it() -> None:
     store = Store()
     store.put(POD, child(POD, "ghost", 3))
     store.put(POD, child(POD, "same", 4))
-    store.put(POD, child(POD, "changed", 5))
     store.put(POD, child(POD, "written-meanwhile", 11))
-    listing = Listing((child(POD, "same", 4), child(POD, "changed", 8), child(POD, "new", 9)), version=10)
-    differences = {obj["metadata"]["name"] for obj in store.replace(POD, None, listing)}
-    assert differences == {"ghost", "changed", "new"}
-    assert [name for name in ("ghost", "same", "changed", "new", "written-meanwhile")
-            if store.get(POD, "team", name)] == ["same", "changed", "new", "written-meanwhile"]
+    assert [obj["metadata"]["name"] for obj in store.prune(POD, None, {("team", "same")}, 10)] == ["ghost"]
+    assert [name for name in ("ghost", "same", "written-meanwhile") if store.get(POD, "team", name)] == [
+        "same", "written-meanwhile"]
 
 
 def test_a_list_of_one_namespace_says_nothing_about_others() -> None:
     store = Store()
     store.put(POD, thing(POD, "a", 1, namespace="other"))
-    assert store.replace(POD, "team", Listing((), version=9)) == []
+    assert store.prune(POD, "team", (), 9) == []
     assert store.get(POD, "other", "a") is not None
 
 

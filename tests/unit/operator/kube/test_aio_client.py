@@ -93,25 +93,26 @@ async def test_get_leaves_managed_fields_behind(rig: Rig) -> None:
     assert rig.seen == [("get", "Job", 200)]
 
 
-async def test_list_follows_the_pages_and_names_the_kind_of_each_item(rig: Rig) -> None:
+async def test_a_list_comes_page_by_page_and_the_kind_of_each_item_is_named(rig: Rig) -> None:
     rig.server.will({"metadata": {"continue": "t0k&n", "resourceVersion": "7"}, "items": [{"metadata": {"name": "a"}}]})
     rig.server.will({"metadata": {"resourceVersion": "7"}, "items": [{"metadata": {"name": "b"}}]})
-    listing = await rig.client.list(POD, None, labels="x=y,z", fields="status.phase=Running")
-    assert listing.version == 7
-    assert [(item["kind"], item["apiVersion"], item["metadata"]["name"]) for item in listing.items] == [
-        ("Pod", "v1", "a"), ("Pod", "v1", "b")]
+    pages = [page async for page in rig.client.pages(POD, None, labels="x=y,z", fields="status.phase=Running")]
+    assert [page.version for page in pages] == [7, 7]
+    named = [[(item["kind"], item["apiVersion"], item["metadata"]["name"]) for item in page.items] for page in pages]
+    assert named == [[("Pod", "v1", "a")], [("Pod", "v1", "b")]]
     assert [asked.path for asked in rig.server.asked] == ["/api/v1/pods", "/api/v1/pods"]
     assert rig.server.asked[0].query == {
         "limit": "500", "labelSelector": "x=y,z", "fieldSelector": "status.phase=Running"}
     assert rig.server.asked[1].query["continue"] == "t0k&n"
 
 
-async def test_a_list_that_expires_between_two_pages_starts_again(rig: Rig) -> None:
+async def test_a_list_that_expires_between_two_pages_says_so(rig: Rig) -> None:
     rig.server.will({"metadata": {"continue": "t"}, "items": [{"metadata": {"name": "stale"}}]})
     rig.server.will(status(410, "Expired", "too old"), 410)
-    rig.server.will({"metadata": {"resourceVersion": "9"}, "items": [{"metadata": {"name": "fresh"}}]})
-    listing = await rig.client.list(POD, "team")
-    assert [item["metadata"]["name"] for item in listing.items] == ["fresh"]
+    pages = rig.client.pages(POD, "team")
+    await anext(pages)
+    with pytest.raises(errors.Expired, match="too old"):
+        await anext(pages)
 
 
 async def test_create(rig: Rig) -> None:
@@ -209,7 +210,7 @@ async def test_a_pause_that_the_server_asks_for_holds_for_all_requests(rig: Rig)
     with pytest.raises(errors.Unavailable) as first:
         await rig.client.get(JOB, "team", "a")
     with pytest.raises(errors.Unavailable) as second:
-        await rig.client.list(POD, None)
+        await anext(rig.client.pages(POD, None))
     assert first.value.retry_after == 30
     assert second.value.retry_after == pytest.approx(30, abs=1)
     assert len(rig.server.asked) == 1

@@ -1,6 +1,7 @@
 """One question for all who wait in a namespace, and none while the answer is fresh."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -30,10 +31,13 @@ class SlowKube(FakeKube):
         self.clock = clock
         self.seconds = 0.0
 
-    async def list(self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "") -> Listing:
+    async def pages(
+        self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
+    ) -> AsyncIterator[Listing]:
         await asyncio.sleep(0)
         self.clock.now += self.seconds
-        return await super().list(kind, namespace, labels=labels, fields=fields)
+        async for page in super().pages(kind, namespace, labels=labels, fields=fields):
+            yield page
 
     def event(self, about: str, message: str, kind: str = "Warning", namespace: str = "team") -> None:
         name = f"{about}.{len(self.objects(EVENT))}"
