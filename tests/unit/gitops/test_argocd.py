@@ -10,8 +10,8 @@ from anneal_api.finetunejob import FineTuneJobSpec
 from anneal_api.modeldeployment import ModelDeploymentSpec
 from tests.factories import Object, make_finetunejob, make_modeldeployment
 from tests.unit.gitops import argocd
+from tests.unit.operator.decide.deployments import OTHER, of_job, published
 from tests.unit.operator.decide.scenarios import SCENARIOS, deployment, suspended
-from tests.unit.operator.decide.test_modeldeployment import OTHER, of_job, published
 from tests.unit.operator.decide.world import End, World, good
 
 HEALTHY = {Reason.STAGE_SUCCEEDED, Reason.SKIPPED, Reason.PUBLISHED, Reason.ALREADY_PUBLISHED, Reason.SERVING,

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from anneal_api.conditions import Reason
 from anneal_operator.decide.facts import WriteError
 from tests.factories import (
     ARTIFACT,
@@ -16,44 +15,10 @@ from tests.factories import (
     at,
     exited,
     make_condition,
-    make_finetunejob,
     make_modeldeployment,
-    waiting,
 )
+from tests.unit.operator.decide.deployments import OTHER, of_folder, of_job, published, service_leads_to, settled
 from tests.unit.operator.decide.world import End, World
-
-OTHER = {**ARTIFACT, "digest": "sha256:" + "cd" * 32, "uri": "pvc://models/out/runs/fedcba9876543210"}
-
-
-def published(artifact: Object | None = ARTIFACT, state: str = "Succeeded") -> Object:
-    """The FineTuneJob that is referred to."""
-    status = {"run": {"id": "x", "generation": 1, "state": state}, **({"artifact": artifact} if artifact else {}),
-              "conditions": [{"type": "Ready", "status": "False", "reason": "Running", "message": "",
-                              "lastTransitionTime": "2026-03-02T10:00:00Z"}]}
-    return make_finetunejob(status=status)
-
-
-def of_job(**spec: Any) -> World:
-    return World(make_modeldeployment(**spec), fine_tune_job=published())
-
-
-def of_folder(**spec: Any) -> World:
-    return World(make_modeldeployment(model={"uri": "pvc://models/out"}, **spec))
-
-
-def settled(world: World) -> None:
-    plan = world.decide()
-    assert (plan.deletes, plan.creates, plan.events, plan.requeue_after) == ((), (), (), None)
-    assert plan.status == world.status
-    for manifest in plan.applies:
-        there = world.objects[manifest["kind"], manifest["metadata"]["name"]]
-        assert there["spec"] == manifest["spec"]
-
-
-def service_leads_to(world: World) -> str:
-    (service,) = world.of("Service")
-    revision: str = service["spec"]["selector"]["anneal.dev/revision"]
-    return revision
 
 
 def test_the_artifact_of_a_job_is_pinned_and_served() -> None:
@@ -275,116 +240,6 @@ def test_a_switch_that_is_refused_leaves_the_old_revision_in_place() -> None:
     world.run()
     assert service_leads_to(world) == world.status["stable"]["hash"] != old
     settled(world)
-
-
-def pod_of(world: World, container: str = "server", *, state: Object | None = None, last: Object | None = None,
-           restarts: int = 0, conditions: tuple[Object, ...] = (), phase: str = "Running") -> Object:
-    """A server pod of the newest revision, beside a Deployment that is not Ready."""
-    deployment = world.of("Deployment")[-1]
-    pod = world.add_pod(deployment)
-    pod["metadata"]["labels"]["owner"] = deployment["metadata"]["name"]
-    key = "initContainerStatuses" if container == "fetch" else "containerStatuses"
-    pod["status"] = {"phase": phase, "conditions": list(conditions), key: [{
-        "name": container, "image": "example.com/vllm:1", "restartCount": restarts,
-        "state": state or {"running": {"startedAt": "2026-03-02T10:00:00Z"}}, "lastState": last or {}}]}
-    return pod
-
-
-UNSCHEDULED = (make_condition("PodScheduled", "False", "Unschedulable", "0/1 nodes: Insufficient nvidia.com/gpu"),)
-DIFFERS = '{"message": "model.safetensors has sha256 x"}'
-TROUBLE: dict[str, tuple[dict[str, Any], Reason, bool, str]] = {
-    "checksums differ": (
-        {"container": "fetch", "state": exited(12, DIFFERS), "phase": "Pending"},
-        Reason.ARTIFACT_INVALID, True, "sha256 x"),
-    "checksums differed and fetch waits": (
-        {"container": "fetch", "state": waiting("CrashLoopBackOff"), "phase": "Pending", "last": exited(12, DIFFERS)},
-        Reason.ARTIFACT_INVALID, True, "sha256 x"),
-    "the server is too large": (
-        {"state": waiting("CrashLoopBackOff"), "last": exited(137, reason="OOMKilled"), "restarts": 1},
-        Reason.OUT_OF_MEMORY, True, "4Gi"),
-    "the server ends again and again": (
-        {"state": waiting("CrashLoopBackOff"), "last": exited(1, "last words"), "restarts": 3},
-        Reason.SERVER_CRASHED, True, "last words"),
-    "no node has room": (
-        {"phase": "Pending", "conditions": UNSCHEDULED}, Reason.UNSCHEDULABLE, False, "nvidia.com/gpu"),
-    "the image cannot be pulled": (
-        {"phase": "Pending", "state": waiting("ImagePullBackOff")}, Reason.IMAGE_PULL_FAILED, False, "vllm:1"),
-    "one crash is no trouble yet": (
-        {"state": waiting("CrashLoopBackOff"), "last": exited(1), "restarts": 1}, Reason.STARTING, False, "0/1"),
-    "it takes too long": (
-        {"conditions": (make_condition("PodScheduled", seconds=-1300),)}, Reason.SERVER_NOT_READY, True, "20 minutes"),
-}
-
-
-@pytest.mark.parametrize(("pod", "reason", "stalled", "word"), TROUBLE.values(), ids=TROUBLE)
-def test_what_keeps_a_server_from_answering(pod: dict[str, Any], reason: Reason, stalled: bool, word: str) -> None:
-    world = of_job()
-    world.step()
-    pod_of(world, **pod)
-    world.step()
-    ready = world.condition("Ready")
-    assert (ready["status"], ready["reason"]) == ("False", reason)
-    assert word in ready["message"]
-    assert bool(world.condition("Stalled")) is stalled
-    assert world.last.requeue_after == 10
-    if reason is not Reason.STARTING:
-        assert [event.reason for event in world.events][-1] == reason
-
-
-def test_what_was_broken_recovers_by_itself() -> None:
-    world = of_job()
-    world.step()
-    pod = pod_of(world, state=waiting("CrashLoopBackOff"), last=exited(1), restarts=3)
-    world.step()
-    assert world.condition("Stalled")["reason"] == "ServerCrashed"
-    del world.objects["Pod", pod["metadata"]["name"]]
-    assert world.run().condition("Ready")["status"] == "True"
-    assert world.condition("Stalled") == {}
-
-
-def test_no_room_beside_the_revision_that_serves_has_its_own_reason() -> None:
-    world = of_job().run()
-    old = world.status["stable"]["hash"]
-    world.spec(engine={"maxModelLen": 512})
-    world.step()
-    new = world.status["next"]["hash"]
-    (deployment,) = [d for d in world.of("Deployment") if d["metadata"]["labels"]["anneal.dev/revision"] == new]
-    pod = world.add_pod(deployment)
-    pod["status"] = {"phase": "Pending", "conditions": list(UNSCHEDULED)}
-    world.step()
-    ready = world.condition("Ready")
-    assert ready["reason"] == "InsufficientSurgeCapacity"
-    assert old in ready["message"]
-    assert world.condition("Available")["status"] == "True"
-    assert service_leads_to(world) == old
-
-
-def test_a_quota_that_forbids_pods_is_read_from_the_deployment() -> None:
-    world = of_job()
-    world.step()
-    text = 'pods "x" is forbidden: exceeded quota: gpus'
-    failure = make_condition("ReplicaFailure", "True", "FailedCreate", text)
-    world.of("Deployment")[0]["status"] = {"conditions": [failure]}
-    world.step()
-    assert world.condition("Ready")["reason"] == "QuotaExceeded"
-
-
-def test_the_log_of_a_server_that_ends_again_and_again_is_asked_for() -> None:
-    world = of_job()
-    world.step()
-    pod = pod_of(world, state=waiting("CrashLoopBackOff"), last=exited(1), restarts=3)
-    (request,) = world.needs().logs
-    assert (request.pod, request.container, request.previous) == (pod["metadata"]["name"], "server", True)
-    world.logs[request.pod, request.container] = "ValueError: max seq len"
-    world.step()
-    assert "ValueError: max seq len" in world.condition("Ready")["message"]
-
-
-def test_events_of_pods_that_wait_are_asked_for() -> None:
-    world = of_job()
-    world.step()
-    pod = pod_of(world, phase="Pending", state=waiting("ContainerCreating"))
-    assert world.needs().events_of == (pod["metadata"]["name"],)
 
 
 def test_deleting_the_resource_makes_nothing() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anneal_operator.desired.names import LABEL_STAGE
 from tests.factories import ARTIFACT, make_finetunejob, make_modeldeployment
-from tests.unit.operator.decide.test_modeldeployment import published
+from tests.unit.operator.decide.deployments import published
 from tests.unit.operator.decide.test_rollback import CRASHES, play_next
 from tests.unit.operator.decide.world import End, World, good
 

@@ -9,7 +9,7 @@ import pytest
 from anneal_api.conditions import Reason
 from anneal_operator.decide.facts import WriteError
 from tests.factories import ARTIFACT, Object, exited, make_condition, waiting
-from tests.unit.operator.decide.test_modeldeployment import (
+from tests.unit.operator.decide.deployments import (
     OTHER,
     UNSCHEDULED,
     of_folder,
