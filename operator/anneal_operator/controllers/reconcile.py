@@ -105,31 +105,34 @@ class Reconciler:
 
     async def _passes(self, key: Key, resource: Object) -> float | None:
         """Go on as long as there is more to do at once."""
-        due, told = await self._pass(key, resource, live=False)
+        due, losses = await self._pass(key, resource, None)
         for _ in range(STRAIGHT_ON - 1):
             # Only unpacked when it is needed.
             if due != 0.0 or (after := self._store.resource(key)) is None:
                 break
-            due, told = await self._pass(key, after, live=told)
+            due, losses = await self._pass(key, after, losses)
         return due
 
-    async def _pass(self, key: Key, resource: Object, *, live: bool) -> tuple[float | None, bool]:
-        """Seconds until the next pass, and whether the store now holds what the API server has just answered."""
+    async def _pass(self, key: Key, resource: Object, known: int | None) -> tuple[float | None, int | None]:
+        """Seconds until the next pass; and how many losses the store knew of before the API server has just answered
+        with the resource as it is, None if it has not. `known` is what the pass before has returned."""
         brain, now, uid = self._brains[key.kind], self._now(), meta(resource)["uid"]
+        losses = self._store.losses
         children = self._store.children(uid)
         needs = brain.needs(resource, children, now)
         job = self._store.get(FINETUNEJOB, key.namespace, needs.fine_tune_job) if needs.fine_tune_job else None
         facts = await self._observer.observe(resource, children, needs, self._refused.get(uid, ()), job)
         plan = brain.plan(facts, now)
-        outcome = await self._executor.execute(facts, plan, now, live=live)
+        # What has vanished since the API server spoke of the resource may have vanished with it.
+        outcome = await self._executor.execute(facts, plan, now, lambda: known == self._store.losses)
         self._remember(uid, outcome.refused)
         if outcome.news:
-            return 0.0, False
+            return 0.0, None
         if plan.status is not None:
             self._metrics.outcomes.written(key.kind, resource.get("status") or {}, plan.status)
         if outcome.refused:
             raise Retry
-        return plan.requeue_after, outcome.told
+        return plan.requeue_after, losses if outcome.told else None
 
     def _remember(self, uid: str, refused: tuple[WriteError, ...]) -> None:
         if refused:

@@ -87,6 +87,9 @@ class Store:
         self._objects: dict[str, dict[tuple[str, str], _Packed]] = {k.name: {} for k in (*RESOURCES, *CHILDREN)}
         self._by_owner: defaultdict[str, set[_Place]] = defaultdict(set)
         self._referrers: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self.losses = 0
+        """How many objects have vanished so far. What was known of an owner before one did is no longer enough to make
+        its children anew: they may have vanished with it."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The object as last seen; a copy of one's own."""
@@ -131,6 +134,7 @@ class Store:
         if known is None or known.uid != uid:
             return False
         self._forget(kind, namespace, name)
+        self.losses += 1
         return True
 
     def prune(
@@ -144,6 +148,7 @@ class Store:
                   if place not in listed and known.version <= version and namespace in (None, place[0])]
         for ghost in ghosts:
             self._forget(kind, meta(ghost)["namespace"], meta(ghost)["name"])
+        self.losses += len(ghosts)
         return ghosts
 
     def concerned(self, kind: Kind, obj: Object) -> Iterator[Key]:

@@ -6,7 +6,7 @@ refusal already: what it decided was decided on the belief that the write would 
 """
 
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -51,12 +51,13 @@ class Executor:
         self._memory = memory
         self._recorder = recorder
 
-    async def execute(self, facts: Facts, plan: Plan, now: datetime, *, live: bool = False) -> Outcome:
+    async def execute(self, facts: Facts, plan: Plan, now: datetime, live: Callable[[], bool] = bool) -> Outcome:
         """Carry the plan out. Raises a KubeError when the pass must be tried again as it is.
 
-        `live` says that the resource is what the API server answered just now, not what a watch told some time ago.
+        `live` says whether the resource is still what the API server answered just now, not what a watch told some time
+        ago. Asked right before children are made.
         """
-        refused = await self._write_children(facts.resource, plan, live=live)
+        refused = await self._write_children(facts.resource, plan, live)
         if _signature(refused) - _signature(facts.write_errors):
             return Outcome(refused, news=True)
         updated = await self._write_status(facts.resource, plan.status)
@@ -64,11 +65,11 @@ class Executor:
             await self._recorder.record(updated, event, now)
         return Outcome(refused, told=updated is not facts.resource)
 
-    async def _write_children(self, resource: Object, plan: Plan, *, live: bool) -> tuple[WriteError, ...]:
+    async def _write_children(self, resource: Object, plan: Plan, live: Callable[[], bool]) -> tuple[WriteError, ...]:
         namespace, uid = meta(resource)["namespace"], meta(resource)["uid"]
         refused = [await _refusal(d.kind, d.name, self._delete(namespace, uid, d)) for d in plan.deletes]
         applies = [m for m in plan.applies if not self._is_current(m)]
-        if (plan.creates or applies) and not live:
+        if (plan.creates or applies) and not live():
             await self._check_owner(resource)
         refused += [await _refusal(m["kind"], meta(m)["name"], self._create(uid, m)) for m in plan.creates]
         refused += [await _refusal(m["kind"], meta(m)["name"], self._apply(uid, m)) for m in applies]

@@ -189,6 +189,34 @@ async def test_a_claim_that_is_there_is_asked_for_once_and_a_missing_one_each_ti
     assert scene.kube.count() == {"get": 1 + 3}
 
 
+@pytest.mark.parametrize("vanishes", [False, True])
+async def test_a_pass_that_follows_its_own_status_asks_again_once_something_has_vanished(
+    scene: Scene, vanishes: bool,
+) -> None:
+    """Children that vanish after the status was written may have vanished with their owner: it is not there to make
+    them for."""
+    resource = scene.resource()
+    job = scene.job_of(resource)
+
+    def decide(facts: Facts) -> Plan:
+        if not facts.resource.get("status"):
+            return Plan(status={"phase": "Pending"}, requeue_after=0.0)
+        if vanishes:
+            scene.store.put(POD, {"metadata": {"name": "p", "namespace": "team", "uid": "p", "resourceVersion": "1"}})
+            scene.store.drop(POD, "team", "p", "p")
+            scene.kube.remove(FINETUNEJOB, "team", "support")
+        return Plan(creates=(job,))
+
+    scene.decide = decide
+    if vanishes:
+        with pytest.raises(Retry):
+            await scene.reconciler.handle(KEY)
+    else:
+        await scene.reconciler.handle(KEY)
+    assert len(scene.kube.objects(JOB)) == (0 if vanishes else 1)
+    assert scene.kube.count()["get"] == (2 if vanishes else 0), "the owner, and the refresh after it was not found"
+
+
 async def test_a_refusal_is_a_fact_of_the_next_pass_until_it_is_over(scene: Scene) -> None:
     resource = scene.resource()
     scene.decide = lambda facts: Plan(creates=(scene.job_of(resource),) if not facts.children.jobs else ())
