@@ -66,11 +66,15 @@ class Intake:
     async def resync(self, *, first: bool = False) -> None:
         """Make the store equal to LISTs, and enqueue what differs. Raises a KubeError when a LIST fails.
 
-        The first one comes before the watches, which therefore are not deaf for not having told the same.
+        The first one comes before the watches, which therefore are not deaf for not having told the same. After it
+        all resources are looked at, in the order in which they wait for us.
         """
         for namespace in self._namespaces:
             for kind in (*RESOURCES, *CHILDREN):
                 await self._relist(kind, namespace, first=first)
+        if first:
+            for key in self._store.by_urgency():
+                self._queue.add(key)
         self._metrics.resyncs.inc()
 
     async def _relist(self, kind: Kind, namespace: str | None, *, first: bool) -> None:
@@ -81,17 +85,15 @@ class Intake:
             version = page.version
             for obj in page.items:
                 listed.add((meta(obj)["namespace"], meta(obj)["name"]))
-                if self._store.put(kind, obj):
-                    self._differs(kind, obj, first=first)
-                    if not first:
-                        self._health.missed(kind, obj)
+                if self._store.put(kind, obj) and not first:
+                    self._differs(kind, obj)
+                    self._health.missed(kind, obj)
         for ghost in self._store.prune(kind, namespace, listed, version):
-            self._differs(kind, ghost, first=first)
+            self._differs(kind, ghost)
 
-    def _differs(self, kind: Kind, obj: Object, *, first: bool) -> None:
+    def _differs(self, kind: Kind, obj: Object) -> None:
         self._enqueue(kind, obj)
-        if not first:
-            self._metrics.resync_differences.labels(kind.name).inc()
+        self._metrics.resync_differences.labels(kind.name).inc()
 
     async def run(self, seconds: float) -> None:
         """Resync for ever, about this often, and whenever Kopf has read a list."""

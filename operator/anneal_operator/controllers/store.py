@@ -33,6 +33,8 @@ from anneal_operator.kube.kinds import (
 )
 from anneal_operator.kube.trim import trim
 
+ENDED = frozenset({"Succeeded", "Failed"})
+"""Phases of runs that nothing changes but their spec."""
 FASTEST = 1
 """The level of compression: a third of the size for 40 microseconds."""
 
@@ -103,6 +105,12 @@ class Store:
     def phases(self, kind: Kind) -> Counter[str]:
         """How many resources of a kind are in each phase."""
         return Counter(known.phase for known in self._objects[kind.name].values())
+
+    def by_urgency(self) -> list[Key]:
+        """All resources: first those that no operator has looked at, last those that have come to their end."""
+        found = [(known.phase in ENDED, known.phase != "", Key(kind.name, *place))
+                 for kind in RESOURCES for place, known in self._objects[kind.name].items()]
+        return [key for *_, key in sorted(found, key=lambda entry: entry[:2])]
 
     def children(self, uid: str) -> Children:
         """The children labelled with this uid, in order of name."""

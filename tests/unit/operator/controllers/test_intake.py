@@ -1,5 +1,7 @@
 """What an event puts into the queue."""
 
+import asyncio
+
 import pytest
 
 from anneal_operator.controllers.health import PATIENCE, WatchHealth
@@ -60,6 +62,24 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+async def test_after_the_first_list_what_nobody_has_looked_at_comes_first() -> None:
+    kube, store, queue = FakeKube(), Store(), Noted()
+    for name, phase in (("done", "Succeeded"), ("new", "")):
+        kube.add({"apiVersion": FINETUNEJOB.api_version, "kind": FINETUNEJOB.name, "spec": {},
+                  "metadata": {"name": name, "namespace": "team"}, "status": {"phase": phase}})
+    await Intake(kube, store, queue, WatchHealth(), Metrics(), (), lambda uid: None).resync(first=True)
+    worked: list[str] = []
+
+    async def work(key: Key) -> None:
+        worked.append(key.name)
+
+    queue.start(1, work)
+    while not queue.idle:
+        await asyncio.sleep(0)
+    await queue.stop(1)
+    assert worked == ["new", "done"]
 
 
 @pytest.mark.parametrize(("listed", "deaf"), [(("a", "b", "c"), True), ((), False)])

@@ -120,6 +120,14 @@ def test_resources_are_counted_by_phase() -> None:
     assert store.phases(FINETUNEJOB) == {"": 1, "Training": 1, "Failed": 1}
 
 
+def test_what_waits_for_us_comes_before_what_has_ended() -> None:
+    store = Store()
+    for name, phase in (("done", "Succeeded"), ("running", "Training"), ("new", ""), ("failed", "Failed")):
+        store.put(FINETUNEJOB, thing(FINETUNEJOB, name, 1, status={"phase": phase} if phase else {}))
+    store.put(MODELDEPLOYMENT, thing(MODELDEPLOYMENT, "serving", 1, status={"phase": "Serving"}))
+    assert [key.name for key in store.by_urgency()] == ["new", "running", "serving", "done", "failed"]
+
+
 def test_a_run_that_is_over_takes_little_memory() -> None:
     """The goal is 20 kB for each resource with all its children."""
     world = World(make_finetunejob()).run()
