@@ -16,6 +16,7 @@ TUNED = "support-1.0"
 NAMES = ("base", TUNED)
 MESSAGES = [{"role": "user", "content": "How long does the tent last?"}]
 IDS = {"return_token_ids": True}
+PART_OF_A_CHARACTER = "\ufffd"
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +147,8 @@ def test_log_probabilities_are_the_models_own(client: Any, models: Path) -> None
         place = expected[len(prompt) + number - 1]
         assert entry.logprob == pytest.approx(float(place[token]), abs=1e-4)
         assert [top.logprob for top in entry.top_logprobs] == pytest.approx(place.topk(5).values.tolist(), abs=1e-4)
+        for top in (entry, *entry.top_logprobs):
+            assert top.bytes == (None if PART_OF_A_CHARACTER in top.token else list(top.token.encode()))
 
 
 def test_a_text_is_continued_from_words_or_tokens(client: Any) -> None:

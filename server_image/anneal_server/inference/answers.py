@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from anneal_server.inference import protocol as api
 from anneal_server.inference.engine import Ask, Piece
 from anneal_server.inference.sampling import Token
+from anneal_server.inference.text import UNFINISHED
 from anneal_server.inference.weights import Weights
 
 
@@ -105,7 +106,8 @@ class Writer:
 
     def _entry(self, token: int, logprob: float) -> dict[str, Any]:
         text = self.weights.spelling(token)
-        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+        whole = UNFINISHED not in text
+        return {"token": text, "logprob": logprob, "bytes": list(text.encode()) if whole else None}
 
     def text_logprobs(self, tokens: Sequence[Token]) -> api.CompletionLogprobs | None:
         """In the form of completions."""

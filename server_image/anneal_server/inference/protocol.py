@@ -108,7 +108,8 @@ class TopLogprob(BaseModel):
 
     token: str
     logprob: float
-    bytes: list[int]
+    bytes: list[int] | None
+    """None for a part of a character, which reads as no text."""
 
 
 class TokenLogprob(TopLogprob):
