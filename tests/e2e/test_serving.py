@@ -20,8 +20,8 @@ SMALL = {"cpu": "500m", "memory": "2Gi"}
 QUESTIONS = ("May I return worn boots?", "Where is my parcel?", "Do you repair tents?")
 TOKENS = 16
 ROUNDING = 0.25
-"""How far apart both engines' log-probabilities of a token may be on average. Kernels that add in another order round
-another way, and bf16 logits know no smaller step above 32. Measured: at most 0.09; between adapter and base 0.48 to 1.9."""
+"""How far apart both engines may put the log-probability of a token on average: kernels that add in another order round
+another way, and above 32 a bf16 logit knows no smaller step. Measured: at most 0.09; adapter and base 0.48 to 1.9."""
 PART_OF_A_CHARACTER = "\ufffd"
 """How one engine spells such a token; the other spells nothing."""
 
