@@ -16,6 +16,8 @@ class Facts:
     """What is known only inside the container."""
 
     python: str
+    tokenizer: str
+    """Folder with the tokenizer, beside the config of the model that it is for."""
     lora_rank: int = 0
     """Largest rank among the adapters."""
     lora_targets: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ def _argv(spec: ServeSpec, facts: Facts, index: int, threads: str) -> tuple[str,
     adapters = spec.adapters if index == 0 else []
     return (
         facts.python, "-m", "anneal_server.inference",
-        "--model", model.path, "--name", model.name, "--tokenizer", spec.tokenizer_path or spec.models[0].path,
+        "--model", model.path, "--name", model.name, "--tokenizer", facts.tokenizer,
         "--max-model-len", str(spec.max_model_len), "--port", str(spec.port + index), "--threads", threads,
         *(("--chat-template", facts.chat_template) if facts.chat_template else ()),
         *(word for adapter in adapters for word in ("--adapter", f"{adapter.name}={adapter.path}")),

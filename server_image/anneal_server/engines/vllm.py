@@ -19,11 +19,10 @@ def commands(spec: ServeSpec, facts: Facts) -> list[Command]:
 
 def _argv(spec: ServeSpec, facts: Facts, index: int) -> tuple[str, ...]:
     model = spec.models[index]
-    tokenizer = spec.tokenizer_path or spec.models[0].path
     return (
         # The `vllm` command needs package metadata that the CPU build lacks.
         facts.python, "-m", "vllm.entrypoints.openai.api_server",
-        "--model", model.path, "--served-model-name", model.name, "--tokenizer", tokenizer,
+        "--model", model.path, "--served-model-name", model.name, "--tokenizer", facts.tokenizer,
         "--max-model-len", str(spec.max_model_len), "--port", str(spec.port + index),
         "--disable-uvicorn-access-log",
         *(("--chat-template", facts.chat_template) if facts.chat_template else ()),

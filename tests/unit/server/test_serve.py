@@ -45,6 +45,16 @@ def test_the_template_lies_beside_the_tokenizer(claims: Path, adapter: ArtifactS
     assert facts_of(beside).chat_template == str(template)
 
 
+def test_the_tokenizer_of_an_adapter_is_that_of_its_base_where_the_config_is(
+    claims: Path, adapter: ArtifactStatus,
+) -> None:
+    base, tuned = claims / "models" / "base", write_model(claims / "models" / "tuned")
+    spec = spec_of(claims)
+    assert facts_of(spec).tokenizer == str(base)
+    for own, used in ((claims / "models" / "support", base), (tuned, tuned)):
+        assert facts_of(spec.model_copy(update={"tokenizer_path": str(own)})).tokenizer == str(used)
+
+
 @pytest.mark.parametrize(("made_for", "length"), [(512, 512), (8192, 2048), (None, 2048), (0, 2048)])
 def test_no_length_beyond_what_the_model_was_made_for(tmp_path: Path, made_for: int | None, length: int) -> None:
     folder = write_model(tmp_path / "m", max_position_embeddings=made_for)
