@@ -89,8 +89,8 @@ test-e2e: ## Tests with real pods, on the cluster that `make demo` left up
 	@$(DEV) python -m pytest -q -m e2e tests/e2e
 
 .PHONY: bench-tax
-bench-tax: ## What Anneal adds to the same pods made by hand, on the cluster that `make demo` left up
-	@$(DEV) python -m benchmarks.tax
+bench-tax: ## What Anneal adds to the same pods made by hand, ROUNDS=5 in turn, on the cluster that `make demo` left up
+	@$(DEV) python -m benchmarks.tax --rounds $(or $(ROUNDS),5)
 
 .PHONY: bench-methods
 bench-methods: ## Prompting, retrieval or fine-tuning, on the model that `make demo` left served

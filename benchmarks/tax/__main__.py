@@ -73,10 +73,11 @@ async def measure(rounds: int) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure, keep, show."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="turns of each side (3)")
-    results = asyncio.run(measure(parser.parse_args().rounds))
+    parser.add_argument("--rounds", type=int, required=True, help="turns of each side")
+    rounds = parser.parse_args().rounds
+    results = asyncio.run(measure(rounds))
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    found = {"command": "make bench-tax", "machine": machine.describe(), "results": results}
+    found = {"command": f"make bench-tax ROUNDS={rounds}", "machine": machine.describe(), "results": results}
     OUT.write_text(json.dumps(found, indent=2) + "\n")
     for result in results:
         verdict = "within" if result["added"] <= result["goal"] else "BEYOND"

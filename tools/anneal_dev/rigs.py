@@ -149,7 +149,7 @@ def main() -> int:
             _take_down(console)
         outcomes = run(steps(), console, workers=3)
     except (KeyboardInterrupt, StepError) as error:
-        console.say("test", f"stopped: {error or 'interrupted'}; cleaning up")
+        console.say("test", f"stopped: {str(error) or 'interrupted'}; cleaning up")
         outcomes.append(Outcome("test", False, 0.0, "interrupted"))
     finally:
         outcomes.append(clean_up(Console(OUT), was_up))
