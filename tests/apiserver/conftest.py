@@ -1,6 +1,5 @@
 """A real API server with our CRDs, and the operator's runtime as a process of its own."""
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from anneal_localcluster.control_plane import ControlPlane
 from tests.rig.api import Api, Object
-from tests.rig.kinds import install_kinds
+from tests.rig.kinds import api_server
 from tests.rig.operator import Operator
 from tests.rig.proxy import FaultProxy
 
@@ -24,14 +22,8 @@ LITTLE = Path(__file__).with_name("little_operator.py")
 @pytest.fixture(scope="session")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A control plane that knows our kinds."""
-    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        asyncio.run(_install(plane.kubeconfig))
-        yield plane.kubeconfig
-
-
-async def _install(kubeconfig: Path) -> None:
-    async with Api(kubeconfig) as api:
-        await install_kinds(api)
+    with api_server(tmp_path_factory.mktemp("control-plane")) as kubeconfig:
+        yield kubeconfig
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from anneal_localcluster.control_plane import ControlPlane
 from tests.rig.api import Api
-from tests.rig.kinds import install_kinds
+from tests.rig.kinds import api_server
 from tests.rig.lives import LIVES
 from tests.rig.player import Player
 from tests.rig.world import Trace, World
@@ -28,14 +27,8 @@ Undisturbed = Callable[[str], Awaitable[Trace]]
 @pytest.fixture(scope="session")
 def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A control plane with our CRDs and one played node."""
-    with ControlPlane(tmp_path_factory.mktemp("control-plane")) as plane:
-        asyncio.run(_install(plane.kubeconfig))
-        yield plane.kubeconfig
-
-
-async def _install(kubeconfig: Path) -> None:
-    async with Api(kubeconfig) as api:
-        await install_kinds(api)
+    with api_server(tmp_path_factory.mktemp("control-plane")) as kubeconfig:
+        yield kubeconfig
 
 
 @pytest.fixture

@@ -4,9 +4,26 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from anneal_localcluster.control_plane import ControlPlane
 from tests.rig.api import Api, ApiError, Object
 from tests.rig.operator import ROOT
+
+
+@contextmanager
+def api_server(folder: Path) -> Iterator[Path]:
+    """The kubeconfig of a control plane that knows our kinds."""
+    with ControlPlane(folder) as plane:
+        asyncio.run(_install(plane.kubeconfig))
+        yield plane.kubeconfig
+
+
+async def _install(kubeconfig: Path) -> None:
+    async with Api(kubeconfig) as api:
+        await install_kinds(api)
 
 
 async def install_kinds(api: Api) -> None:
