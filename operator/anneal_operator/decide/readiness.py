@@ -43,11 +43,12 @@ def summarise(
 
 
 def note(timeline: Iterable[TimelineEntry], event: str, time: str) -> list[TimelineEntry]:
-    """Add a moment, once."""
+    """Add a moment, once. It is never before those that led to it, whatever the clocks of their machines say."""
     found = list(timeline)
     if any(entry.event == event for entry in found):
         return found
-    return [*found, TimelineEntry(event=event, time=time)][-MAX_TIMELINE:]
+    latest = max([time, *(entry.time for entry in found)])
+    return [*found, TimelineEntry(event=event, time=latest)][-MAX_TIMELINE:]
 
 
 def announce(old: Iterable[Condition], new: Iterable[Condition], outlook: Outlook) -> tuple[Event, ...]:

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from anneal_api.conditions import timestamp
 from anneal_operator.decide.facts import WriteError
 from tests.factories import (
     ARTIFACT,
@@ -60,6 +62,16 @@ def test_the_timeline_goes_on_to_the_first_token_by_the_kubelets_clock() -> None
     times = {entry["event"]: entry["time"] for entry in world.status["timeline"]}
     assert list(times) == ["created", "resolved", "started", "weightsVerified", "serverStarted", "firstToken", "ready"]
     assert [times[event] for event in list(times)[3:6]] == [at(4), at(5), at(9)]
+
+
+def test_a_clock_that_is_behind_turns_no_time_around() -> None:
+    """The API server's clock says when a resource was made, ours when its artifact was found."""
+    world = of_job()
+    made = timestamp(world.now + timedelta(seconds=2))
+    world.resource["metadata"]["creationTimestamp"] = made
+    world.step()
+    assert {entry["event"]: entry["time"] for entry in world.status["timeline"]} == {
+        "created": made, "resolved": made, "started": made}
 
 
 def test_a_folder_is_resolved_by_a_job_that_is_removed_afterwards() -> None:

@@ -40,12 +40,12 @@ def pod_of(world: World) -> Object:
 def test_progress_is_read_from_the_train_pod_every_ten_seconds() -> None:
     world = at_stage("train")
     name = pod_of(world)["metadata"]["name"]
-    world.logs[name, "trainer"] = "\n".join([progress_line(1, loss=3.0, seconds=7), progress_line(30, loss=1.5)])
+    world.logs[name, "trainer"] = "\n".join([progress_line(1, loss=3.0, seconds=307), progress_line(30, loss=1.5)])
     world.step()
     found = world.status["progress"]
     assert (found["step"], found["totalSteps"], found["percent"], found["loss"]) == (30, 100, 30, 1.5)
     assert found["summary"] == "30% (30/100)"
-    assert {"event": "firstStep", "time": "2026-03-02T10:00:07Z"} in world.status["timeline"]
+    assert {"event": "firstStep", "time": "2026-03-02T10:05:07Z"} in world.status["timeline"]
     assert world.last.requeue_after == 10
     assert [e.message for e in world.events if "25%" in e.message] == [
         "stage train: more than 25% done, 30% (30/100), loss 1.5"]
@@ -66,11 +66,11 @@ def test_only_the_train_pods_log_is_polled() -> None:
 def test_the_end_of_training_is_read_once_more_for_the_first_step() -> None:
     world = at_stage("train")
     pod = pod_of(world)
-    world.logs[pod["metadata"]["name"], "trainer"] = progress_line(1, seconds=7)
+    world.logs[pod["metadata"]["name"], "trainer"] = progress_line(1, seconds=307)
     world.script = good
     world.play()
     world.step()
-    assert {"event": "firstStep", "time": "2026-03-02T10:00:07Z"} in world.status["timeline"]
+    assert {"event": "firstStep", "time": "2026-03-02T10:05:07Z"} in world.status["timeline"]
     assert (world.status["progress"]["percent"], world.status["progress"]["firstLoss"]) == (100, 3.0)
 
 
