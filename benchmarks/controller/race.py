@@ -3,8 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,25 +59,13 @@ async def run(make: MakeContender, load: Load, quiet: float, folder: Path, say: 
     namespaces = load.namespaces
     folder.mkdir(parents=True, exist_ok=True)
     with AuditedPlane(folder) as plane:
-        async with prepared(plane, namespaces) as api, _node(api, namespaces) as node:
+        async with prepared(plane, namespaces) as api, (node := Kubelet(api, namespaces)).playing():
             contender = make(await contender_kubeconfig(api, plane), folder / "contender.log")
             course = Course(api, node, plane.audit_log, contender, load, quiet, say)
             try:
                 return await course.run()
             finally:
                 contender.kill()
-
-
-@asynccontextmanager
-async def _node(api: Api, namespaces: tuple[str, ...]) -> AsyncIterator[Kubelet]:
-    node, ready = Kubelet(api, namespaces), asyncio.Event()
-    task = asyncio.create_task(node.run(ready))
-    await ready.wait()
-    try:
-        yield node
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @dataclass(frozen=True)

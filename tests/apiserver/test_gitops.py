@@ -26,14 +26,9 @@ ENDS = {"FineTuneJob": "Published", "ModelDeployment": "Serving"}
 @pytest.fixture
 async def world(api: Api, kubeconfig: Path, tmp_path: Path) -> AsyncIterator[World]:
     """A namespace with an operator and a node."""
-    ready = asyncio.Event()
-    node = asyncio.create_task(Player(api, (), nodes=1).run(ready))
-    await ready.wait()
-    async with World(kubeconfig, "gitops", tmp_path) as made:
+    async with Player(api, (), nodes=1).playing(), World(kubeconfig, "gitops", tmp_path) as made:
         made.operator.start()
         yield made
-    node.cancel()
-    await asyncio.gather(node, return_exceptions=True)
 
 
 @dataclass(frozen=True)

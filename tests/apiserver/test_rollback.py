@@ -20,17 +20,13 @@ _numbers = count()
 @pytest.fixture
 async def world(api: Api, kubeconfig: Path, tmp_path: Path) -> AsyncIterator[World]:
     """A namespace with an operator, a node, and a ModelDeployment that serves."""
-    ready = asyncio.Event()
-    node = asyncio.create_task(Player(api, (), nodes=1).run(ready))
-    await ready.wait()
-    async with World(kubeconfig, f"rollback-{next(_numbers)}", tmp_path) as made:
+    space = f"rollback-{next(_numbers)}"
+    async with Player(api, (), nodes=1).playing(), World(kubeconfig, space, tmp_path) as made:
         made.operator.start()
         await api.create(modeldeployment(NAME), made.namespace)
         await made.until("ModelDeployment", NAME, "True", "Serving", 60)
         yield made
         assert "Traceback" not in made.operator.text()
-    node.cancel()
-    await asyncio.gather(node, return_exceptions=True)
 
 
 async def edit(world: World, length: int) -> None:

@@ -102,22 +102,16 @@ async def spaces(kubeconfig: Path, api: Api, tmp_path: Path) -> AsyncIterator[di
         for claim in ("models", "data"):
             await api.create(claim_of(claim), namespace)
         made += [await api.create(obstacle, namespace) for obstacle in CASES[case].obstacles(namespace)]
-    ready = asyncio.Event()
-    playing = asyncio.create_task(Player(api, (), nodes=1).run(ready))
-    await ready.wait()
     operator = Operator(kubeconfig, tmp_path / "log", ANNEAL_NAMESPACE=names["claim"],
                         ANNEAL_WATCH_NAMESPACES=",".join(names.values()))
-    operator.start()
-    try:
+    async with Player(api, (), nodes=1).playing():
+        operator.start()
         yield names
-    finally:
         operator.kill()
-        playing.cancel()
-        await asyncio.gather(playing, return_exceptions=True)
-        for obj in made:
-            await api.delete(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
-        for namespace in names.values():
-            await api.delete("Namespace", "", namespace)
+    for obj in made:
+        await api.delete(obj["kind"], obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+    for namespace in names.values():
+        await api.delete("Namespace", "", namespace)
 
 
 async def test_what_the_cluster_says_is_told_with_its_reason_and_fix(api: Api, spaces: dict[str, str]) -> None:

@@ -97,15 +97,11 @@ async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
             for name in ("models", "data"):
                 await api.create(claim_of(name), TEAM)
             player = Player(api, (SYSTEM, TEAM), hold={"train"})
-            ready = asyncio.Event()
-            playing = asyncio.create_task(player.run(ready))
-            await ready.wait()
             made = Cluster(api, Helm(plane.kubeconfig, request.param), player, tmp_path)
-            yield made
-            if made.operator:
-                made.operator.kill()
-            playing.cancel()
-            await asyncio.gather(playing, return_exceptions=True)
+            async with player.playing():
+                yield made
+                if made.operator:
+                    made.operator.kill()
 
 
 def training(resource: Object) -> bool:

@@ -34,13 +34,8 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 async def node(kubeconfig: Path) -> AsyncIterator[None]:
     """One node, kept alive while a test runs."""
-    async with Api(kubeconfig) as api:
-        ready = asyncio.Event()
-        task = asyncio.create_task(Player(api, (), nodes=1).run(ready))
-        await ready.wait()
+    async with Api(kubeconfig) as api, Player(api, (), nodes=1).playing():
         yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 _numbers = count()

@@ -8,7 +8,7 @@ writes it.
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -66,11 +66,20 @@ class Player:
     started: list[str] = field(default_factory=list)
     """Names of pods in the order in which they were started."""
 
-    async def run(self, ready: asyncio.Event) -> None:
-        """Play; sets `ready` when the nodes are there."""
+    @contextlib.asynccontextmanager
+    async def playing(self) -> AsyncIterator[None]:
+        """The nodes are there, and pods and claims are moved, while the block runs. Raises what kept it from that."""
         for number in range(self.nodes):
             await self.node(f"sim-{number}")
-        ready.set()
+        task = asyncio.create_task(self._play())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _play(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._heartbeat())
             for namespace in self.namespaces:

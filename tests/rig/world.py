@@ -78,10 +78,7 @@ class World:
         for claim in ("models", "data"):
             await self.api.create(claim_of(claim), self.namespace)
         self.proxy.after.append(self._check)
-        ready = asyncio.Event()
-        playing = asyncio.create_task(self.player.run(ready))
-        self._stack.push_async_callback(_cancel, playing)
-        await ready.wait()
+        await self._stack.enter_async_context(self.player.playing())
         self.operator = self.new_operator("pod-a")
         return self
 
@@ -199,12 +196,6 @@ class World:
 
 def _ending(obj: Object) -> bool:
     return not obj or "deletionTimestamp" in obj["metadata"]
-
-
-async def _cancel(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 def mask(value: Any, uid: str) -> Any:
