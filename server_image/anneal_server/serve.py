@@ -29,21 +29,16 @@ def serve(spec: ServeSpec) -> int:
 
 def facts_of(spec: ServeSpec) -> Facts:
     """Look into the folders that the spec names."""
-    template = Path(spec.tokenizer_path or spec.models[0].path, TEMPLATE_FILE)
+    base = Path(spec.models[0].path)
+    trained_with = Path(spec.tokenizer_path or base)
+    template = trained_with / TEMPLATE_FILE
+    # An adapter has a copy of its base's tokenizer, but no config. Without one vLLM does not know of models whose
+    # tokenizers want another class than they name, and looks for it twice, two seconds each, with an error in the log.
+    tokenizer = trained_with if (trained_with / CONFIG).is_file() else base
     adapters = [Path(adapter.path) for adapter in spec.adapters]
-    return Facts(python=sys.executable, tokenizer=str(tokenizer_of(spec)),
+    return Facts(python=sys.executable, tokenizer=str(tokenizer),
                  lora_rank=max(map(rank_of, adapters), default=0), lora_targets=targets_of(adapters),
                  chat_template=str(template) if template.is_file() else "")
-
-
-def tokenizer_of(spec: ServeSpec) -> Path:
-    """The folder of the tokenizer: the base's for an adapter, which was trained with it and has a copy without config.
-
-    Without the config vLLM does not know of models whose tokenizers want another class than they name, and looks for it
-    twice, for two seconds each, with an error in the log.
-    """
-    own, base = Path(spec.tokenizer_path or spec.models[0].path), Path(spec.models[0].path)
-    return own if (own / CONFIG).is_file() else base
 
 
 def longest(spec: ServeSpec) -> int:

@@ -108,9 +108,9 @@ class Store:
 
     def by_urgency(self) -> list[Key]:
         """All resources: first those that no operator has looked at, last those that have come to their end."""
-        found = [(known.phase in ENDED, known.phase != "", Key(kind.name, *place))
-                 for kind in RESOURCES for place, known in self._objects[kind.name].items()]
-        return [key for *_, key in sorted(found, key=lambda entry: entry[:2])]
+        phases = {Key(kind.name, *place): known.phase
+                  for kind in RESOURCES for place, known in self._objects[kind.name].items()}
+        return sorted(phases, key=lambda key: (phases[key] in ENDED, phases[key] != ""))
 
     def children(self, uid: str) -> Children:
         """The children labelled with this uid, in order of name."""
