@@ -1,75 +1,20 @@
 """One pass around a brain that the test provides, against the API server in memory."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from anneal_operator.controllers.health import WatchHealth
 from anneal_operator.controllers.intake import Intake
-from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.queue import Retry, WorkQueue
-from anneal_operator.controllers.reconcile import OUTAGE_BACKOFF, STRAIGHT_ON, Brain, Reconciler
-from anneal_operator.controllers.store import Key, Store
-from anneal_operator.decide.facts import Children, Facts, LogRequest, Needs, Object
+from anneal_operator.controllers.reconcile import OUTAGE_BACKOFF, STRAIGHT_ON
+from anneal_operator.controllers.store import Key
+from anneal_operator.decide.facts import Facts, LogRequest, Needs
 from anneal_operator.decide.plan import Event, Plan
-from anneal_operator.desired import names
 from anneal_operator.kube import errors
-from anneal_operator.kube.events import Recorder
-from anneal_operator.kube.execute import Executor
 from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, EVENT, FINETUNEJOB, JOB, MODELDEPLOYMENT, POD, meta
-from tests.fakes import FakeKube
+from tests.unit.operator.controllers.scene import KEY, Scene
 from tests.unit.operator.virtual_time import run
-
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-KEY = Key("FineTuneJob", "team", "support")
-
-
-class Scene:
-    """An operator without Kopf: what Kopf would say, the test says."""
-
-    def __init__(self) -> None:
-        self.kube, self.store, self.metrics = FakeKube(), Store(), Metrics()
-        self.queue: WorkQueue[Key] = WorkQueue()
-        self.facts: list[Facts] = []
-        self.needs = Needs()
-        self.decide: Callable[[Facts], Plan] = lambda facts: Plan()
-        executor = Executor(self.kube, self.store, Recorder(self.kube, "pod-a"))
-        brain = Brain(self._needs, self._plan)
-        self.reconciler = Reconciler(self.kube, self.store, executor,
-                                     {"FineTuneJob": brain, "ModelDeployment": brain}, self.metrics, lambda: NOW)
-        self.intake = Intake(self.kube, self.store, self.queue, WatchHealth(), self.metrics, (),
-                             self.reconciler.forget)
-
-    def _needs(self, resource: Object, children: Children, now: datetime) -> Needs:
-        return self.needs
-
-    def _plan(self, facts: Facts, now: datetime) -> Plan:
-        self.facts.append(facts)
-        return self.decide(facts)
-
-    def resource(self, kind: Any = FINETUNEJOB, **more: Any) -> Object:
-        obj = self.kube.add({"apiVersion": kind.api_version, "kind": kind.name,
-                             "metadata": {"name": "support", "namespace": "team"}, **more})
-        self.intake.event(kind, False, obj)
-        return obj
-
-    def job_of(self, resource: Object) -> Object:
-        about = meta(resource)
-        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {
-            "name": "child", "namespace": "team", "labels": names.labels("FineTuneJob", about["name"], about["uid"])}}
-
-    def failures(self, error: str) -> float:
-        found = self.metrics.registry.get_sample_value(
-            "anneal_reconcile_errors_total", {"kind": "FineTuneJob", "error": error})
-        return found or 0.0
-
-
-@pytest.fixture
-def scene() -> Scene:
-    return Scene()
 
 
 async def test_a_resource_that_is_gone_needs_nothing(scene: Scene) -> None:
@@ -343,44 +288,3 @@ def test_resyncs_come_early_at_first_and_whenever_kopf_has_read_a_list() -> None
     assert second - early == pytest.approx(30, rel=0.11)
     assert regular - second == pytest.approx(600, rel=0.11)
     assert relisted == pytest.approx(1001)
-
-
-class Held:
-    """A Lease that is ours."""
-
-    held, seconds_left = True, 12.5
-
-
-async def test_metrics_count_resources_by_phase(scene: Scene) -> None:
-    scene.resource(status={"phase": "Training"})
-    scene.metrics.watch(scene.store, scene.queue, Held())
-    value = scene.metrics.registry.get_sample_value
-    assert value("anneal_resources", {"kind": "FineTuneJob", "phase": "Training"}) == 1
-    assert value("anneal_queue_depth") == 1
-    assert value("anneal_queue_oldest_seconds") >= 0
-    assert value("anneal_lease_held") == 1
-    assert value("anneal_lease_seconds_left") == 12.5
-
-
-async def test_what_a_status_says_for_the_first_time_is_counted_once(scene: Scene) -> None:
-    def status(facts: Facts) -> Plan:
-        return Plan(status={
-            "conditions": [{"type": "Stalled", "status": "True", "reason": "BadData"}],
-            "stages": [{"name": "prepare", "state": "Succeeded", "startTime": "2026-01-01T00:00:00Z",
-                        "finishTime": "2026-01-01T00:00:40Z"},
-                       {"name": "train", "state": "Failed", "failures": 2, "reason": "CudaOutOfMemory"}],
-            "timeline": [{"event": "created", "time": "2026-01-01T00:00:00Z"},
-                         {"event": "firstStep", "time": "2026-01-01T00:01:30Z"}]})
-
-    scene.decide = status
-    scene.resource()
-    for _ in range(3):
-        await scene.reconciler.handle(KEY)
-    value = scene.metrics.registry.get_sample_value
-    assert value("anneal_failures_total", {"kind": "FineTuneJob", "reason": "BadData"}) == 1
-    assert value("anneal_stage_failures_total", {"stage": "train", "reason": "CudaOutOfMemory"}) == 2
-    assert value("anneal_stage_seconds_sum", {"stage": "prepare"}) == 40
-    assert value("anneal_stage_seconds_count", {"stage": "prepare"}) == 1
-    assert value("anneal_first_step_seconds_sum") == 90
-    assert value("anneal_first_step_seconds_count") == 1
-    assert value("anneal_first_token_seconds_count") == 0
