@@ -15,7 +15,7 @@ class Document(BaseModel):
     """Immutable, camelCase on the wire. Unknown keys are refused: a misspelt field must never be silent."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True,
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True,
         # Only what is read gets a validator: a fifth of the start of each pod's programs.
         defer_build=True,
     )

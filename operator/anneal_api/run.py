@@ -5,7 +5,7 @@ The operator writes a `RunSpec` into a ConfigMap, frozen for the whole run; ever
 summary in the termination message.
 """
 
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field
@@ -20,8 +20,6 @@ TEMPLATE_DIR = "/etc/anneal/template"
 """The ConfigMap of template.configMapRef is mounted here."""
 TOKEN_FILE = "/etc/anneal/secrets/hf/token"
 """The key `token` of model.secretRef is mounted here, in the prepare pod only."""
-TERMINATION_LOG = "/dev/termination-log"
-MAX_TERMINATION_BYTES = 3072
 ENGINE_URL = "http://127.0.0.1:8000"
 """Where the engine sidecar of the evaluate pod answers."""
 METRICS_PORT = 9400
@@ -37,24 +35,6 @@ class Stage(StrEnum):
     TRAIN = "train"
     EVALUATE = "evaluate"
     PUBLISH = "publish"
-
-
-class ExitCode(IntEnum):
-    """How a stage ends. Every other code is an unexplained crash."""
-
-    OK = 0
-    BAD_CONFIG = 10
-    BAD_DATA = 11
-    MODEL_MISMATCH = 12
-    CUDA_OUT_OF_MEMORY = 13
-    LOSS_NOT_FINITE = 14
-    STORAGE_UNAVAILABLE = 15
-    DISK_FULL = 16
-    NO_VALID_CHECKPOINT = 17
-    DATASET_NOT_FOUND = 18
-    MODEL_NOT_FOUND = 19
-    NO_PROGRESS = 20
-    PREEMPTED = 42
 
 
 class RunSpec(Document):

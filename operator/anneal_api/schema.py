@@ -4,10 +4,16 @@ The API server knows less than JSON Schema: no `$ref`, no null in unions, no `co
 difference is handled in one function here; a keyword that nobody handles is an error, so that none is lost in silence.
 """
 
+import ast
+import inspect
 import json
+from itertools import pairwise
+from textwrap import dedent
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from anneal_api.model import RULES
 
@@ -28,8 +34,33 @@ class SchemaError(Exception):
 
 def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
     """The structural schema of a model. Without `defaults` the server fills nothing in: right for a status."""
-    document = model.model_json_schema(by_alias=True)
+    document = model.model_json_schema(by_alias=True, schema_generator=_Described)
     return _convert(document, document.get("$defs", {}), defaults, model.__name__)
+
+
+class _Described(GenerateJsonSchema):
+    """Attribute docstrings become descriptions here and not in the models: reading them is half of the models' import,
+    and every pod's program would wait for it (docs/decisions/0008)."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
+        result = super().model_schema(schema)
+        fields = schema["cls"].model_fields
+        for name, text in _docstrings(schema["cls"]).items():
+            result["properties"][fields[name].alias or name]["description"] = text
+        return result
+
+
+def _docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """{field: the string below it}, those of base classes included."""
+    texts: dict[str, str] = {}
+    for parent in reversed(model.mro()[: model.mro().index(BaseModel)]):
+        body = next(node.body for node in ast.parse(dedent(inspect.getsource(parent))).body
+                    if isinstance(node, ast.ClassDef))
+        for field, below in pairwise(body):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    texts[name] = inspect.cleandoc(text)
+    return texts
 
 
 def _convert(node: Schema, definitions: dict[str, Schema], defaults: bool, path: str) -> Schema:

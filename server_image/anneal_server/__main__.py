@@ -4,15 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from anneal_api.run import TERMINATION_LOG
 from anneal_api.serve import SERVE_FILE
+from anneal_api.termination import TERMINATION_LOG
 from anneal_server.verbs import run
 
 VERBS = ("resolve", "fetch", "serve")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; the exit code is an anneal_api.run.ExitCode."""
+    """Run one verb; the exit code is an anneal_api.termination.ExitCode."""
     parser = argparse.ArgumentParser(prog="anneal_server", description=__doc__)
     parser.add_argument("verb", choices=VERBS)
     parser.add_argument("--spec", type=Path, default=Path(SERVE_FILE))

@@ -1,6 +1,6 @@
 """The one error that ends a verb: an exit code for the operator and a message for a person."""
 
-from anneal_api.run import ExitCode
+from anneal_api.termination import ExitCode
 
 
 class ServerError(Exception):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from anneal_api.artifact import MANIFEST, MODEL_FILES, read_manifest, verify_files
 from anneal_api.finetunejob_status import ArtifactStatus
-from anneal_api.run import ExitCode
 from anneal_api.serve import ServeSpec
+from anneal_api.termination import ExitCode
 from anneal_api.uri import CLAIM_ROOT, parse_claim, parse_hub
 from anneal_server.failures import ServerError, mismatch
 from anneal_server.folder import check_model

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from anneal_api.artifact import ArtifactError
-from anneal_api.run import MAX_TERMINATION_BYTES, ExitCode
 from anneal_api.serve import ResolveResult, ServeSpec
+from anneal_api.termination import MAX_TERMINATION_BYTES, ExitCode
 from anneal_server.failures import ServerError
 from anneal_server.fetch import fetch
 from anneal_server.resolve import resolve

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from anneal_api.run import ExitCode
+from anneal_api.termination import ExitCode
 from anneal_operator.desired.serving import PROBE_SECONDS
 from tests.rig.api import Object
 from tests.rig.lives import serve, train

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from anneal_api.model import Document, Name
 
@@ -12,7 +12,13 @@ MoreLabels = Annotated[Labels, Field(json_schema_extra={"propertyNames": {"not":
 """Labels beside those that the chart writes: selectors need those as they are."""
 
 
-class Image(Document):
+class Section(Document):
+    """A part of the values; the strings below its fields are what the chart says of them."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Image(Section):
     """One image. `reference` wins over `digest`, and `digest` over `tag`."""
 
     repository: str = Field(min_length=1, max_length=255)
@@ -25,7 +31,7 @@ class Image(Document):
     """The whole reference, for example "registry.example.com/anneal/operator:1"; replaces the three above."""
 
 
-class Images(Document):
+class Images(Section):
     """Images of the operator and of the pods it makes. None is published yet: build and push them (docs/install.md)."""
 
     operator: Image = Image(repository="localhost/anneal/operator")
@@ -42,7 +48,7 @@ class Images(Document):
     """Names of image pull Secrets. They must exist in the operator's namespace and in those it serves."""
 
 
-class Crds(Document):
+class Crds(Section):
     """CustomResourceDefinitions."""
 
     enabled: bool = True
@@ -52,7 +58,7 @@ class Crds(Document):
     uninstalling with false delete those: what was made for them would stay."""
 
 
-class ServiceAccount(Document):
+class ServiceAccount(Section):
     """The operator's identity."""
 
     create: bool = True
@@ -63,7 +69,7 @@ class ServiceAccount(Document):
     """Annotations."""
 
 
-class Rbac(Document):
+class Rbac(Section):
     """Roles."""
 
     create: bool = True
@@ -72,7 +78,7 @@ class Rbac(Document):
     """Add our kinds to the cluster's view, edit and admin roles."""
 
 
-class PodDisruptionBudget(Document):
+class PodDisruptionBudget(Section):
     """Of the operator. Training and serving pods are not concerned: they resume and roll by themselves."""
 
     enabled: bool = False
@@ -81,7 +87,7 @@ class PodDisruptionBudget(Document):
     """1: a drain may move the operator, which costs seconds. 0: a drain waits until you move it by hand."""
 
 
-class Operator(Document):
+class Operator(Section):
     """The operator's process."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -113,7 +119,7 @@ class Operator(Document):
     """Its PodDisruptionBudget."""
 
 
-class NetworkPolicy(Document):
+class NetworkPolicy(Section):
     """What may reach the operator's pod, and what it may reach."""
 
     enabled: bool = False
@@ -125,14 +131,14 @@ class NetworkPolicy(Document):
     """TCP ports on which the API server listens; by address it cannot be named, as that differs by cluster."""
 
 
-class Pods(Document):
+class Pods(Section):
     """Pods that the operator makes."""
 
     service_account: str = Field(default="", max_length=63)
     """ServiceAccount of training and serving pods, in their own namespace; empty: `default`. No token is mounted."""
 
 
-class PodMonitor(Document):
+class PodMonitor(Section):
     """For the Prometheus operator."""
 
     enabled: bool = False
@@ -145,7 +151,7 @@ class PodMonitor(Document):
     """Make one for train pods, too, in all namespaces that are served."""
 
 
-class Rules(Document):
+class Rules(Section):
     """Alerts, for the Prometheus operator."""
 
     enabled: bool = False
@@ -156,7 +162,7 @@ class Rules(Document):
     """Where the runbooks are; stands before <alert>.md in each alert's runbook_url."""
 
 
-class Dashboards(Document):
+class Dashboards(Section):
     """Two dashboards, for a Grafana that reads ConfigMaps."""
 
     enabled: bool = False
@@ -167,7 +173,7 @@ class Dashboards(Document):
     """Annotations, for example the folder: {grafana_folder: Anneal}."""
 
 
-class Metrics(Document):
+class Metrics(Section):
     """Prometheus metrics of the operator at :8080/metrics, and of train pods."""
 
     service: bool = True
@@ -180,7 +186,7 @@ class Metrics(Document):
     """Two dashboards, for a Grafana that reads ConfigMaps."""
 
 
-class ChartValues(Document):
+class ChartValues(Section):
     """Values of the chart `anneal`."""
 
     images: Images = Images()

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from anneal_api.run import (
     RUN_FILE,
-    TERMINATION_LOG,
     TOKEN_FILE,
     WORKSPACE,
     EvaluateSummary,
@@ -25,6 +24,7 @@ from anneal_api.run import (
     StageResult,
     TrainSummary,
 )
+from anneal_api.termination import TERMINATION_LOG
 from anneal_api.uri import CLAIM_ROOT
 from anneal_trainer import log as logs
 from anneal_trainer.errors import CRASHED, BadConfig, Preempted, StageError, storage_error

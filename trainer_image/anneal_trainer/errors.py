@@ -25,7 +25,7 @@ import shutil
 from pathlib import Path
 from typing import ClassVar
 
-from anneal_api.run import ExitCode
+from anneal_api.termination import ExitCode
 
 CRASHED = 1
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anneal_api.artifact import TEMPLATE_FILE
-from anneal_api.run import TEMPLATE_DIR, TERMINATION_LOG, TOKEN_FILE, WORKSPACE, Stage
+from anneal_api.run import TEMPLATE_DIR, TOKEN_FILE, WORKSPACE, Stage
+from anneal_api.termination import TERMINATION_LOG
 from anneal_api.uri import CLAIM_ROOT, parse_claim
 from anneal_trainer.errors import BadConfig
 

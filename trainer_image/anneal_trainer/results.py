@@ -3,7 +3,8 @@
 import json
 import logging
 
-from anneal_api.run import MAX_TERMINATION_BYTES, PrepareSummary, RunSpec, Stage, StageResult, TrainSummary
+from anneal_api.run import PrepareSummary, RunSpec, Stage, StageResult, TrainSummary
+from anneal_api.termination import MAX_TERMINATION_BYTES
 from anneal_trainer.errors import StorageUnavailable
 from anneal_trainer.files import write_atomic
 from anneal_trainer.places import Places

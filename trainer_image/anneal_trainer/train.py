@@ -19,7 +19,8 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, PrinterCallback, TrainingArguments, set_seed
 
 from anneal_api.finetunejob import Lora
-from anneal_api.run import METRICS_PORT, ExitCode, RunSpec, Stage, StageResult, TrainSummary
+from anneal_api.run import METRICS_PORT, RunSpec, Stage, StageResult, TrainSummary
+from anneal_api.termination import ExitCode
 from anneal_trainer import candidate, checkpoint, environment, token_rows
 from anneal_trainer.base_model import ALL_LINEAR
 from anneal_trainer.batches import PadToLongest, TokenRows

@@ -10,8 +10,9 @@ from typing import Any
 
 from anneal_api.conditions import REASONS, Reason
 from anneal_api.redaction import redact_text
-from anneal_api.run import ExitCode, parse_progress
+from anneal_api.run import parse_progress
 from anneal_api.sentences import LOGS, PULLS, sense, shortages, unscheduled_fix
+from anneal_api.termination import ExitCode
 from anneal_operator.decide import objects
 from anneal_operator.decide.facts import Object, WriteError
 

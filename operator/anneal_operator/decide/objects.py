@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from anneal_api.run import ExitCode
+from anneal_api.termination import ExitCode
 from anneal_operator.decide.facts import Object
 
 JOB_NAME = "batch.kubernetes.io/job-name"

@@ -7,8 +7,8 @@ from itertools import chain
 from anneal_api.conditions import ConditionType, Reason
 from anneal_api.finetunejob_status import ArtifactStatus, FineTuneJobStatus
 from anneal_api.modeldeployment import ModelDeploymentSpec, ModelDeploymentStatus
-from anneal_api.run import ExitCode
 from anneal_api.serve import ResolveResult
+from anneal_api.termination import ExitCode
 from anneal_operator.decide import classify, objects
 from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.facts import Facts, Object

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from anneal_api.pod import Resources, Scheduling
-from anneal_api.run import ExitCode
 from anneal_api.serve import CACHE_DIR
+from anneal_api.termination import ExitCode
 from anneal_api.uri import CLAIM_ROOT
 from anneal_operator.desired.owner import Owner
 from anneal_operator.settings import PodSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anneal_api.run import ExitCode
+from anneal_api.termination import ExitCode
 from anneal_server.failures import ServerError
 from anneal_server.folder import check_model
 from tests.unit.server.conftest import write_model

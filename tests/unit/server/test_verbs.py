@@ -10,8 +10,8 @@ import pytest
 
 from anneal_api.artifact import ArtifactError
 from anneal_api.finetunejob_status import ArtifactStatus
-from anneal_api.run import MAX_TERMINATION_BYTES, ExitCode
 from anneal_api.serve import ResolveResult, ServeModel, ServeSpec
+from anneal_api.termination import MAX_TERMINATION_BYTES, ExitCode
 from anneal_server import __main__ as program
 from anneal_server import verbs
 from anneal_server.failures import ServerError

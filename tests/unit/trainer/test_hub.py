@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("tokenizers", reason="needs the torch stack: run by `make test-trainer`")
 
-from anneal_api.run import ExitCode, Stage
+from anneal_api.run import Stage
+from anneal_api.termination import ExitCode
 from tests.unit.trainer.tiny import Outcome, World, make_world
 
 pytestmark = pytest.mark.torch

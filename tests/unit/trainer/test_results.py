@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from anneal_api.run import MAX_TERMINATION_BYTES, Stage, StageResult
+from anneal_api.run import Stage, StageResult
+from anneal_api.termination import MAX_TERMINATION_BYTES
 from anneal_trainer.places import Places
 from anneal_trainer.results import report, summary_bytes
 from tests.unit.trainer.tiny import UID

@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("torch", reason="needs the torch stack: run by `make test-trainer`")
 
 from anneal_api.artifact import Manifest, digest_of, model_digest, verify_files
-from anneal_api.run import METRICS_PORT, ExitCode, Stage, parse_progress
+from anneal_api.run import METRICS_PORT, Stage, parse_progress
+from anneal_api.termination import ExitCode
 from tests.unit.trainer.tiny import CHATML, Outcome, World, give_model, make_world, write_lines
 
 pytestmark = pytest.mark.torch

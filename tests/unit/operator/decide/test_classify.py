@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from anneal_api.conditions import Reason
-from anneal_api.run import ExitCode
+from anneal_api.termination import ExitCode
 from anneal_operator.decide import classify
 from anneal_operator.decide.facts import WriteError
 from tests.factories import (
