@@ -88,7 +88,7 @@ class TimelineEntry(StatusDocument):
 
     event: str = Field(max_length=64)
     """Of a run: created, accepted, <stage>Started, <stage>PodRunning, firstStep, <stage>Finished. Of a deployment:
-    created, resolved, started, weightsVerified, serverStarted, firstToken, ready."""
+    created, resolved, started, serverStarted, weightsVerified, firstToken, ready."""
     time: str = Field(max_length=64)
     """RFC 3339 in UTC."""
 

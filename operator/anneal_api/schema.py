@@ -40,7 +40,7 @@ def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
 
 class _Described(GenerateJsonSchema):
     """Attribute docstrings become descriptions here and not in the models: reading them is half of the models' import,
-    and every pod's program would wait for it (docs/decisions/0008)."""
+    and every pod's program would wait for it (docs/decisions/0011)."""
 
     def model_schema(self, schema: core_schema.ModelSchema) -> Schema:
         result = super().model_schema(schema)

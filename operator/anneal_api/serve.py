@@ -1,8 +1,8 @@
 """What the operator and the server image say to each other.
 
-`python -m anneal_server resolve|fetch|serve --spec /etc/anneal/serve/serve.json`:
-resolve reads what a folder holds (a short Job), fetch verifies every checksum (init container), serve replaces
-itself by the engine's process. `python -S -m anneal_server.probe` completes one real prompt (startup probe).
+`python -m anneal_server resolve|serve --spec /etc/anneal/serve/serve.json`:
+resolve reads what a folder holds (a short Job); serve verifies every checksum, says so in a line of its log, and
+becomes the engine's process. `python -S -m anneal_server.probe` completes one real prompt (startup probe).
 """
 
 from typing import Literal
@@ -34,7 +34,7 @@ class ServeSpec(Document):
     schema_version: Literal[1] = 1
     engine: Literal["vllm", "transformers"] = "vllm"
     artifact: ArtifactStatus | None = None
-    """What fetch verifies: uri and digest of the artifact, and of its base for an adapter. None in the evaluate pod,
+    """What serve verifies: uri and digest of the artifact, and of its base for an adapter. None in the evaluate pod,
     whose files are on the run's own workspace."""
     models: list[ServeModel] = Field(max_length=8)
     """Complete models. The first is the one whose tokenizer and template adapters share."""
@@ -51,6 +51,30 @@ class ServeSpec(Document):
     memory_bytes: int = 0
     """Memory limit of the container; on CPU the key-value cache is sized from it."""
     port: int = PORT
+
+
+class Verified(StatusDocument):
+    """The line in a server's log that says that every file is as pinned, found by its first key `anneal`."""
+
+    anneal: Literal["verified"] = "verified"
+    seconds: float
+    """How long it took, a download included."""
+    time: str
+    """RFC 3339 in UTC, by the pod's clock."""
+
+    def line(self) -> str:
+        """The line, without a newline."""
+        return self.model_dump_json(by_alias=True)
+
+
+def parse_verified(line: str) -> Verified | None:
+    """What a log line says of verified files, or None when it is another kind of line."""
+    if '"anneal":"verified"' not in line:
+        return None
+    try:
+        return Verified.model_validate_json(line)
+    except ValueError:
+        return None
 
 
 class ResolveResult(StatusDocument):

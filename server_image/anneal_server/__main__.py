@@ -1,4 +1,4 @@
-"""python -m anneal_server resolve|fetch|serve --spec FILE"""
+"""python -m anneal_server resolve|serve --spec FILE"""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from anneal_api.serve import SERVE_FILE
 from anneal_api.termination import TERMINATION_LOG
 from anneal_server.verbs import run
 
-VERBS = ("resolve", "fetch", "serve")
+VERBS = ("resolve", "serve")
 
 
 def main(argv: list[str] | None = None) -> int:

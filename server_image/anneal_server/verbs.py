@@ -1,4 +1,4 @@
-"""resolve, fetch and serve: read the spec, act, and leave what the operator needs in the termination log."""
+"""resolve and serve: read the spec, act, and leave what the operator needs in the termination log."""
 
 import errno
 import json
@@ -9,9 +9,9 @@ from anneal_api.artifact import ArtifactError
 from anneal_api.serve import ResolveResult, ServeSpec
 from anneal_api.termination import MAX_TERMINATION_BYTES, ExitCode
 from anneal_server.failures import ServerError
-from anneal_server.fetch import fetch
 from anneal_server.resolve import resolve
 from anneal_server.serve import serve
+from anneal_server.verify import verify
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -42,9 +42,8 @@ def act(verb: str, spec: ServeSpec, termination_log: Path) -> int:
     if verb == "resolve":
         leave(termination_log, result_of(spec).model_dump_json(by_alias=True, exclude_none=True))
         return ExitCode.OK
-    if verb == "fetch":
-        fetch(spec)
-        return ExitCode.OK
+    if spec.artifact is not None:
+        verify(spec, spec.artifact)
     return serve(spec)
 
 

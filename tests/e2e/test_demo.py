@@ -112,6 +112,6 @@ def test_the_timeline_of_a_deployment_goes_on_to_the_first_token(environment: di
         env=environment, check=True, capture_output=True,
     ).stdout
     entries = json.loads(text)["status"]["timeline"]
-    wanted = ["created", "resolved", "started", "weightsVerified", "serverStarted", "firstToken", "ready"]
+    wanted = ["created", "resolved", "started", "serverStarted", "weightsVerified", "firstToken", "ready"]
     assert [entry["event"] for entry in entries] == wanted
     assert [entry["time"] for entry in entries] == sorted(entry["time"] for entry in entries)

@@ -3,6 +3,7 @@
 from rich.text import Text
 
 from anneal_api.run import Progress, parse_progress
+from anneal_api.serve import parse_verified
 from anneal_cli.views.text import duration, join
 
 STAGE_STYLES = {"prepare": "blue", "train": "cyan", "evaluate": "magenta", "publish": "green", "serve": "yellow"}
@@ -14,10 +15,11 @@ def render(label: str, line: str) -> Text:
 
 
 def readable(line: str) -> str:
-    """A progress line in words; every other line as it is, without its control characters."""
-    progress = parse_progress(line)
-    if progress:
+    """What programs read, in words; every other line as it is, without its control characters."""
+    if progress := parse_progress(line):
         return in_words(progress)
+    if verified := parse_verified(line):
+        return f"every file is as pinned, checked in {verified.seconds:.1f} s"
     # Progress bars overwrite themselves with carriage returns; the last state is the one to see.
     shown = line.rstrip("\r").rpartition("\r")[2]
     return "".join(c for c in shown if c.isprintable() or c == "\t")

@@ -29,7 +29,8 @@ class LogRequest:
     pod: str
     container: str
     previous: bool = False
-    tail_lines: int = 200
+    tail_lines: int | None = 200
+    """The last lines; None: from the beginning."""
     limit_bytes: int = 65536
 
 

@@ -69,12 +69,13 @@ def needs(resource: Object, children: Children, now: datetime) -> Needs:
     found = [servers.servers(children, revision) for revision in sorted(revisions)]
     waiting = [pod for pod in children.pods if objects.label(pod, LABEL_STAGE) == serving.RESOLVE]
     reference = spec.model.fine_tune_job_ref
+    answered = any(entry["event"] == servers.FIRST_TOKEN for entry in objects.status(resource).get("timeline") or ())
     stuck = {name for one in found for name in servers.watched(one, now)} | _unstarted(children, waiting)
     claims = {name for one in found for name in servers.unbound(one)}
     claims |= {name for pod in waiting for name in objects.unplaced_claims(pod)}
     return Needs(
         claims=tuple(sorted(claims)), events_of=tuple(sorted(stuck)),
-        logs=(*(request for one in found for request in servers.log_requests(one)),
+        logs=(*(request for one in found for request in servers.log_requests(one, answered=answered)),
               *(LogRequest(objects.name(pod), serving.RESOLVE) for pod in waiting if objects.phase(pod) == "Failed")),
         fine_tune_job=reference.name if reference else None)
 
@@ -253,9 +254,10 @@ def _verified(view: View, found: servers.Servers, outlook: Outlook) -> tuple[Con
     kind = ConditionType.ARTIFACT_VERIFIED
     if outlook.reason is Reason.ARTIFACT_INVALID:
         return view.condition(view.status.conditions, kind, "False", outlook.reason, outlook.message)
-    if not found.verified and view.spec.replicas > 0:
+    verified = servers.verified(found, view.facts)
+    if not verified and view.spec.replicas > 0:
         return view.condition(view.status.conditions, kind, "Unknown", Reason.STARTING, "checksums are being compared")
-    if not found.verified:
+    if not verified:
         return drop_condition(view.status.conditions, kind)
     return view.condition(view.status.conditions, kind, "True", Reason.SERVING, "every file has the right checksum")
 
@@ -282,8 +284,9 @@ def _timeline(view: View, status: ModelDeploymentStatus, outlook: Outlook) -> li
     found = note(status.timeline, "created", str(view.facts.resource["metadata"]["creationTimestamp"]))
     if status.stable or status.next:
         found = note(note(found, "resolved", now), "started", now)
-    if revision := status.next or status.stable:
-        for event, time in servers.moments(servers.servers(view.facts.children, revision.hash)):
+    revision, answered = status.next or status.stable, any(e.event == servers.FIRST_TOKEN for e in found)
+    if revision and not answered:
+        for event, time in servers.moments(servers.servers(view.facts.children, revision.hash), view.facts):
             found = note(found, event, time)
     return note(found, "ready", now) if outlook.reason is Reason.SERVING else found
 

@@ -19,7 +19,7 @@ from anneal_operator.desired.owner import Owner
 from anneal_operator.settings import PodSettings
 
 INVALID = (ExitCode.MODEL_MISMATCH, ExitCode.MODEL_NOT_FOUND, ExitCode.BAD_CONFIG)
-"""Exit codes of resolve and fetch that say: this folder is not what was asked for, and will not become so."""
+"""Exit codes of resolve and serve that say: this folder is not what was asked for, and will not become so."""
 RETRY = timedelta(seconds=30)
 SETTLE = timedelta(seconds=30)
 
@@ -48,7 +48,7 @@ def pinned(spec: ModelDeploymentSpec, status: ModelDeploymentStatus, generation:
     wanted, exact = source(spec), (spec.model.uri, spec.model.digest)
     failed = status.failed if status.failed and status.failed.generation == generation else None
     by_source = (r.artifact for r in (status.next, failed, status.stable) if r and r.source == wanted)
-    # A digest says all: what was found under it once needs not be read again, and fetch verifies every file.
+    # A digest says all: what was found under it once needs not be read again, and serve verifies every file.
     by_digest = (r.artifact for r in (status.stable, status.previous)
                  if r and (r.artifact.uri, r.artifact.digest) == exact)
     return next(chain(by_source, by_digest), None)

@@ -5,14 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from anneal_api.conditions import Reason
+from anneal_api.serve import parse_verified
 from anneal_operator.decide import classify, objects
 from anneal_operator.decide.classify import Verdict
 from anneal_operator.decide.facts import Children, Facts, LogRequest, Object
 from anneal_operator.decide.resolve import INVALID
 from anneal_operator.desired.names import LABEL_REVISION
-from anneal_operator.desired.serving import FETCH, SERVER, START_SECONDS
+from anneal_operator.desired.serving import SERVER, START_SECONDS
 
 MAX_RESTARTS = 3
+FIRST_TOKEN = "firstToken"
+"""The last moment of a start that the pods know."""
+BEGINNING_BYTES = 8192
+"""Where a server's log says that its files are as pinned: before anything that the engine says."""
 _BROKEN = (Reason.OUT_OF_MEMORY, Reason.ARTIFACT_INVALID, Reason.SERVER_CRASHED, Reason.SERVER_NOT_READY)
 
 
@@ -37,20 +42,19 @@ class Servers:
         counts = [int(status.get(key) or 0) for key in ("replicas", "updatedReplicas", "readyReplicas")]
         return seen and counts == [wanted] * 3 and self.deployment["spec"].get("replicas") == wanted
 
-    @property
-    def verified(self) -> bool:
-        """Has fetch checked every file in some pod?"""
-        return self.ready > 0 or any(objects.terminated(pod, FETCH).get("exitCode") == 0 for pod in self.pods)
+
+def verified(found: Servers, facts: Facts) -> bool:
+    """Has every file been checked in some pod?"""
+    return found.ready > 0 or any(_verified_at(pod, facts) for pod in found.pods)
 
 
-def moments(found: Servers) -> Iterator[tuple[str, str]]:
-    """When the first pod had its files, when its server began, and when it had completed a prompt; as far as known."""
+def moments(found: Servers, facts: Facts) -> Iterator[tuple[str, str]]:
+    """When the first server began, had checked its files, and had completed a prompt; as far as known."""
     times = {
-        "weightsVerified": [str(objects.terminated(pod, FETCH).get("finishedAt", "")) for pod in found.pods],
-        "serverStarted": [str((objects.container_status(pod, SERVER).get("state") or {}).get("running", {})
-                              .get("startedAt", "")) for pod in found.pods],
+        "serverStarted": [_started_at(pod) for pod in found.pods],
+        "weightsVerified": [_verified_at(pod, facts) for pod in found.pods],
         # A server is Ready when its startup probe has had a prompt answered, see anneal_server/probe.py.
-        "firstToken": [str(objects.condition(pod, "Ready").get("lastTransitionTime", "")) for pod in found.pods
+        FIRST_TOKEN: [str(objects.condition(pod, "Ready").get("lastTransitionTime", "")) for pod in found.pods
                        if _is_ready(pod)],
     }
     for event, known in times.items():
@@ -67,16 +71,22 @@ def servers(children: Children, revision: str) -> Servers:
     return Servers(next((d for d in children.deployments if mine(d)), None), tuple(pods))
 
 
-def log_requests(found: Servers) -> tuple[LogRequest, ...]:
-    """The last words of servers that end again and again."""
-    return tuple(LogRequest(objects.name(pod), container, previous=True, tail_lines=60) for pod in found.pods
-                 for container in (FETCH, SERVER) if _restarts(pod, container) >= MAX_RESTARTS)
+def log_requests(found: Servers, *, answered: bool) -> tuple[LogRequest, ...]:
+    """The last words of servers that end again and again, and what those that start say of their files.
+
+    `answered`: the timeline has its first token already, so that servers that are Ready have nothing to add to it.
+    """
+    failing = [pod for pod in found.pods if _restarts(pod) >= MAX_RESTARTS]
+    starting = [pod for pod in found.pods
+                if pod not in failing and _started_at(pod) and not (answered and _is_ready(pod))]
+    return (*(LogRequest(objects.name(pod), SERVER, previous=True, tail_lines=60) for pod in failing),
+            *(LogRequest(objects.name(pod), SERVER, tail_lines=None, limit_bytes=BEGINNING_BYTES) for pod in starting))
 
 
 def watched(found: Servers, now: datetime) -> tuple[str, ...]:
     """Pods, and claims of theirs, whose Warning events may explain why they do not start or answer."""
     waiting = [pod for pod in found.pods if objects.phase(pod) == "Pending"]
-    silent = [pod for pod in found.pods if not _is_ready(pod) and (_overdue(pod, now) or _restarts(pod, SERVER))]
+    silent = [pod for pod in found.pods if not _is_ready(pod) and (_overdue(pod, now) or _restarts(pod))]
     return tuple(dict.fromkeys([*(objects.name(pod) for pod in (*waiting, *silent)), *unbound(found)]))
 
 
@@ -103,21 +113,31 @@ def _is_ready(pod: Object) -> bool:
     return objects.is_true(pod, "Ready")
 
 
-def _restarts(pod: Object, container: str) -> int:
-    return int(objects.container_status(pod, container).get("restartCount") or 0)
+def _started_at(pod: Object) -> str:
+    running = (objects.container_status(pod, SERVER).get("state") or {}).get("running") or {}
+    return str(running.get("startedAt", ""))
 
 
-def _last_end(pod: Object, container: str) -> Object:
-    status = objects.container_status(pod, container)
+def _verified_at(pod: Object, facts: Facts) -> str:
+    log = facts.found.logs.get((objects.name(pod), SERVER), "")
+    return next((found.time for line in log.splitlines() if (found := parse_verified(line))), "")
+
+
+def _restarts(pod: Object) -> int:
+    return int(objects.container_status(pod, SERVER).get("restartCount") or 0)
+
+
+def _last_end(pod: Object) -> Object:
+    status = objects.container_status(pod, SERVER)
     found: Object = next((end for state in ("state", "lastState")
                           if (end := (status.get(state) or {}).get("terminated"))), {})
     return found
 
 
 def _of_pod(pod: Object, facts: Facts, where: str, now: datetime) -> Verdict | None:
-    fetch = _last_end(pod, FETCH)
-    if fetch.get("exitCode") in INVALID:
-        text = classify.said(str(fetch.get("message", ""))) or "the files differ from the manifest"
+    end = _last_end(pod)
+    if end.get("exitCode") in INVALID and not _verified_at(pod, facts):
+        text = classify.said(str(end.get("message", ""))) or "the files differ from the manifest"
         return Verdict.of(Reason.ARTIFACT_INVALID, f"{where}: {text}")
     return (classify.out_of_memory(pod, where) or _crashed(pod, facts, where)
             or classify.stuck(pod, facts.found.events, where, now, facts.found.claims.values())
@@ -125,15 +145,13 @@ def _of_pod(pod: Object, facts: Facts, where: str, now: datetime) -> Verdict | N
 
 
 def _crashed(pod: Object, facts: Facts, where: str) -> Verdict | None:
-    for container in (FETCH, SERVER):
-        if _restarts(pod, container) >= MAX_RESTARTS:
-            log = facts.found.logs.get((objects.name(pod), container), "")
-            tail = classify.log_tail(log) or classify.said(str(_last_end(pod, container).get("message", "")))
-            # Without the count: a status that changes with every restart tells nothing more.
-            often = f"{where}, container {container}: ended {MAX_RESTARTS} times or more{_probe(pod, facts)}"
-            text = f"{often}; last log lines:\n{tail}"
-            return Verdict.of(Reason.SERVER_CRASHED, text, fix=classify.fix_for(tail))
-    return None
+    if _restarts(pod) < MAX_RESTARTS:
+        return None
+    log = facts.found.logs.get((objects.name(pod), SERVER), "")
+    tail = classify.log_tail(log) or classify.said(str(_last_end(pod).get("message", "")))
+    # Without the count: a status that changes with every restart tells nothing more.
+    often = f"{where}, container {SERVER}: ended {MAX_RESTARTS} times or more{_probe(pod, facts)}"
+    return Verdict.of(Reason.SERVER_CRASHED, f"{often}; last log lines:\n{tail}", fix=classify.fix_for(tail))
 
 
 def _probe(pod: Object, facts: Facts) -> str:

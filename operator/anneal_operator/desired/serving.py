@@ -17,7 +17,6 @@ from anneal_operator.desired.quantity import cores, number
 from anneal_operator.settings import PodSettings
 
 SERVER = "server"
-FETCH = "fetch"
 RESOLVE = "resolve"
 SERVE_KEY = "serve.json"
 DEPLOYMENT_KEY = "deployment.json"
@@ -25,9 +24,9 @@ DEPLOYMENT_KEY = "deployment.json"
 SERVICE_PORT = 80
 SMALL = Resources(cpu="500m", memory="1Gi")
 FETCHED_BASE = f"{CACHE_DIR}/base"
-"""Where fetch puts an hf:// base model."""
+"""Where serve puts an hf:// base model."""
 START_SECONDS = 1200
-"""Time that a server has to load its weights and answer a prompt."""
+"""Time that a server has to verify and load its weights and answer a prompt."""
 PROBE_SECONDS = 25
 """How long the startup probe waits for the engine, see anneal_server/probe.py."""
 
@@ -103,10 +102,7 @@ def _deployment(
     server |= _probes() | {"ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
                            # The endpoint goes out of the Service while requests under way are still answered.
                            "lifecycle": {"preStop": {"sleep": {"seconds": 5}}}}
-    # It ends before the server starts: with the server's CPU, the pod asks for no more than without it.
-    checking = SMALL.model_copy(update={"cpu": spec.resources.cpu})
-    fetch = pod.container(FETCH, image, _command("fetch"), checking, mounts, settings)
-    pod_spec = pod.spec([server], mounts, settings, spec.scheduling, init=[fetch], grace_seconds=60)
+    pod_spec = pod.spec([server], mounts, settings, spec.scheduling, grace_seconds=60)
     return {
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": owner.metadata(revision_name(owner, revision), revision=revision),

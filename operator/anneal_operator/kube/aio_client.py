@@ -117,7 +117,8 @@ class AioKubeClient:
         return answer if answer.get("kind") == kind.name else None
 
     async def pod_log(self, namespace: str, request: LogRequest) -> str:
-        query = {"container": request.container, "tailLines": str(request.tail_lines),
+        tail = {} if request.tail_lines is None else {"tailLines": str(request.tail_lines)}
+        query = {"container": request.container, **tail,
                  "limitBytes": str(request.limit_bytes), "previous": str(request.previous).lower()}
         body = await self._request("log", POD, POD.path(namespace, request.pod, "log"), "GET", query=query,
                                    timeout=TIMEOUT)

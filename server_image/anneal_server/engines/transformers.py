@@ -5,7 +5,7 @@ from anneal_api.serve import ServeSpec
 from anneal_server.engines import Command, Facts
 
 ENVIRONMENT = {
-    # What fetch verified is all there is: nothing is looked up or reported over the network.
+    # What was verified is all there is: nothing is looked up or reported over the network.
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "DO_NOT_TRACK": "1",
     # The tokenizer is used by one thread of ours at a time.
     "TOKENIZERS_PARALLELISM": "false",

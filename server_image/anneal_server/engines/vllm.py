@@ -58,7 +58,7 @@ def _gpu(spec: ServeSpec) -> tuple[str, ...]:
 
 def _environment(spec: ServeSpec) -> dict[str, str]:
     always = {
-        # What fetch verified is all there is: nothing is looked up or reported over the network.
+        # What was verified is all there is: nothing is looked up or reported over the network.
         "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1",
         "VLLM_CACHE_ROOT": f"{CACHE_DIR}/vllm", "VLLM_CONFIG_ROOT": f"{CACHE_DIR}/vllm-config",
         "TORCHINDUCTOR_CACHE_DIR": f"{CACHE_DIR}/inductor", "TRITON_CACHE_DIR": f"{CACHE_DIR}/triton",

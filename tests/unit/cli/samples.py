@@ -112,8 +112,8 @@ def serving() -> Object:
     """An adapter beside its base."""
     return deployment({"phase": "Serving", "replicas": "1/1",
                        "timeline": [{"event": event, "time": at(second)} for event, second in (
-                           ("created", 0), ("resolved", 1), ("started", 1), ("weightsVerified", 3),
-                           ("serverStarted", 4), ("firstToken", 39), ("ready", 40))],
+                           ("created", 0), ("resolved", 1), ("started", 1), ("serverStarted", 3),
+                           ("weightsVerified", 4), ("firstToken", 39), ("ready", 40))],
                        "url": "http://support.default.svc/v1",
                        "servedName": "support",
                        "stable": {"name": "support-12345678-3f0c41ab", "hash": "3f0c41ab", "artifact": ARTIFACT,

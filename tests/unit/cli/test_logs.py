@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from anneal_api.serve import Verified
 from anneal_cli import kinds
 from anneal_cli.cluster import Change
 from anneal_cli.errors import Unavailable
@@ -45,10 +46,13 @@ def test_stages_come_in_order_whatever_the_order_of_pods() -> None:
 
 def test_progress_lines_are_words_and_other_lines_stay() -> None:
     cluster = FakeCluster(samples.training(), pod("a", "train"))
-    cluster.logs["a", "main"] = [[samples.progress_line(42), "[bold]plain[/bold] \x1b[31mline", "10%\r100%\r"]]
+    verified = Verified(seconds=0.31, time=samples.at(2)).line()
+    plain = "[bold]plain[/bold] \x1b[31mline"
+    cluster.logs["a", "main"] = [[samples.progress_line(42), plain, "10%\r100%\r", verified]]
     assert anneal(cluster, "logs", "support").out.splitlines() == [
         "[train-0] step 42/69  epoch 1.00  loss 1.2500  lr 1.0e-04  380 tok/s  ETA 1m10s",
-        "[train-0] [bold]plain[/bold] [31mline", "[train-0] 100%"]
+        "[train-0] [bold]plain[/bold] [31mline", "[train-0] 100%",
+        "[train-0] every file is as pinned, checked in 0.3 s"]
 
 
 def test_one_stage_and_the_last_lines_only() -> None:

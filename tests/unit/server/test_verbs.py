@@ -1,4 +1,4 @@
-"""resolve and fetch as the pod runs them: a spec file in, an exit code and a termination message out."""
+"""resolve and serve as the pod runs them: a spec file in, an exit code and a termination message out."""
 
 import errno
 import json
@@ -10,13 +10,13 @@ import pytest
 
 from anneal_api.artifact import ArtifactError
 from anneal_api.finetunejob_status import ArtifactStatus
-from anneal_api.serve import ResolveResult, ServeModel, ServeSpec
+from anneal_api.serve import ResolveResult, ServeModel, ServeSpec, parse_verified
 from anneal_api.termination import MAX_TERMINATION_BYTES, ExitCode
 from anneal_server import __main__ as program
 from anneal_server import verbs
 from anneal_server.failures import ServerError
-from anneal_server.fetch import fetch
 from anneal_server.resolve import folder_digest, resolve
+from anneal_server.verify import verify
 from tests.unit.server.conftest import write_manifest, write_model
 
 
@@ -65,13 +65,35 @@ def test_a_renamed_file_changes_the_digest(claims: Path) -> None:
     assert folder_digest(base) != before
 
 
-def test_fetch_passes_what_was_pinned(
+def test_what_was_pinned_is_served(
     claims: Path, adapter: ArtifactStatus, capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fetch(spec_for(claims, adapter), claims)
-    assert capsys.readouterr().out.splitlines() == [
-        f"pvc://models/support: 2 files verified, {adapter.digest}",
-        f"the base model pvc://models/base: verified, {adapter.base_digest}"]
+    verify(spec_for(claims, adapter), adapter, claims)
+    *found, last = capsys.readouterr().out.splitlines()
+    assert found == [f"pvc://models/support: 2 files verified, {adapter.digest}",
+                     f"the base model pvc://models/base: verified, {adapter.base_digest}"]
+    verified = parse_verified(last)
+    assert verified
+    assert verified.seconds >= 0
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", verified.time)
+
+
+def test_nothing_is_served_before_it_is_verified(
+    claims: Path, adapter: ArtifactStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(verbs, "verify", lambda _spec, artifact: steps.append(artifact.digest))
+    monkeypatch.setattr(verbs, "serve", lambda _spec: len(steps.append("engine") or steps))
+    code, _ = run(tmp_path, "serve", spec_for(claims, adapter))
+    assert (code, steps) == (2, [adapter.digest, "engine"])
+
+
+def test_a_run_serves_its_own_workspace_unpinned(
+    claims: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine of an evaluate pod: the same run made the files, in the same volume."""
+    monkeypatch.setattr(verbs, "serve", lambda _spec: 42)
+    assert run(tmp_path, "serve", spec_for(claims, None)) == (42, {})
 
 
 @pytest.mark.parametrize(("file", "words"), [
@@ -80,28 +102,28 @@ def test_fetch_passes_what_was_pinned(
     ("base/model.safetensors", "the base model pvc://models/base"),
     ("base/tokenizer.json", "the base model pvc://models/base"),
 ])
-def test_fetch_refuses_a_changed_file(claims: Path, adapter: ArtifactStatus, file: str, words: str) -> None:
+def test_serve_refuses_a_changed_file(claims: Path, adapter: ArtifactStatus, file: str, words: str) -> None:
     path = claims / "models" / file
     data = path.read_bytes()
     path.write_bytes((b"{ " if file.endswith(".json") else b"~") + data[1:])
     with pytest.raises((ServerError, ArtifactError), match=re.escape(words)):
-        fetch(spec_for(claims, adapter), claims)
+        verify(spec_for(claims, adapter), adapter, claims)
 
 
-def test_fetch_refuses_a_base_with_a_file_more(claims: Path, adapter: ArtifactStatus) -> None:
+def test_serve_refuses_a_base_with_a_file_more(claims: Path, adapter: ArtifactStatus) -> None:
     (claims / "models" / "base" / "generation_config.json").write_text("{}")
     with pytest.raises(ServerError, match="a file was changed, added or removed"):
-        fetch(spec_for(claims, adapter), claims)
+        verify(spec_for(claims, adapter), adapter, claims)
 
 
-def test_fetch_refuses_a_manifest_that_reaches_outside(claims: Path, adapter: ArtifactStatus, tmp_path: Path) -> None:
+def test_serve_refuses_a_manifest_that_reaches_outside(claims: Path, adapter: ArtifactStatus, tmp_path: Path) -> None:
     folder = claims / "models" / "support"
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"][0]["path"] = "../base/config.json"
     (folder / "manifest.json").write_text(json.dumps(manifest))
     pinned = resolve(folder, adapter.uri)
     with pytest.raises(ArtifactError, match="is outside"):
-        fetch(spec_for(claims, pinned), claims)
+        verify(spec_for(claims, pinned), pinned, claims)
 
 
 def test_a_complete_model_with_a_manifest_must_also_be_loadable(claims: Path, adapter: ArtifactStatus) -> None:
@@ -112,12 +134,12 @@ def test_a_complete_model_with_a_manifest_must_also_be_loadable(claims: Path, ad
     digest = write_manifest(folder, "model", BaseModelRef(uri="pvc://models/base", digest=adapter.base_digest))
     full = ArtifactStatus(uri="pvc://models/full", digest=digest, kind="model")
     with pytest.raises(ServerError, match=r"has no config\.json"):
-        fetch(spec_for(claims, full), claims)
+        verify(spec_for(claims, full), full, claims)
 
 
 def test_a_failure_reaches_the_operator(tmp_path: Path, claims: Path) -> None:
     unpinned = ArtifactStatus(uri="hf://a/b", digest="", kind="model")
-    code, message = run(tmp_path, "fetch", spec_for(claims, unpinned))
+    code, message = run(tmp_path, "serve", spec_for(claims, unpinned))
     assert code == ExitCode.BAD_CONFIG
     assert message == {"message": "hf://a/b is not a pvc:// URI; artifacts are served from claims"}
 
@@ -125,7 +147,7 @@ def test_a_failure_reaches_the_operator(tmp_path: Path, claims: Path) -> None:
 def test_a_spec_of_another_version_is_refused(tmp_path: Path) -> None:
     spec_file, log = tmp_path / "serve.json", tmp_path / "log"
     spec_file.write_text('{"schemaVersion": 2, "models": []}')
-    assert program.main(["fetch", "--spec", str(spec_file), "--termination-log", str(log)]) == ExitCode.BAD_CONFIG
+    assert program.main(["serve", "--spec", str(spec_file), "--termination-log", str(log)]) == ExitCode.BAD_CONFIG
     assert "is not a ServeSpec of schema 1" in json.loads(log.read_text())["message"]
 
 
@@ -133,13 +155,13 @@ def test_a_spec_of_another_version_is_refused(tmp_path: Path) -> None:
     (errno.ENOSPC, ExitCode.DISK_FULL), (errno.EIO, ExitCode.STORAGE_UNAVAILABLE),
     (errno.ESTALE, ExitCode.STORAGE_UNAVAILABLE)])
 def test_storage_that_fails_is_told_apart_from_bad_files(
-    tmp_path: Path, claims: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: ExitCode,
+    tmp_path: Path, claims: Path, adapter: ArtifactStatus, monkeypatch: pytest.MonkeyPatch, number: int, code: ExitCode,
 ) -> None:
-    def broken(_spec: ServeSpec) -> None:
+    def broken(_spec: ServeSpec, _artifact: ArtifactStatus) -> None:
         raise OSError(number, "broken", "/mnt/pvc/models")
 
-    monkeypatch.setattr(verbs, "fetch", broken)
-    assert run(tmp_path, "fetch", spec_for(claims, None)) == (code, {"message": "/mnt/pvc/models: broken"})
+    monkeypatch.setattr(verbs, "verify", broken)
+    assert run(tmp_path, "serve", spec_for(claims, adapter)) == (code, {"message": "/mnt/pvc/models: broken"})
 
 
 @pytest.mark.parametrize("letter", ["a", "ä", "\U0001f525"])
@@ -150,7 +172,7 @@ def test_a_long_message_is_still_a_document(tmp_path: Path, letter: str) -> None
     assert set(json.loads(log.read_text())["message"]) == {letter}
 
 
-def test_fetch_of_an_unpinned_hub_model_is_refused(claims: Path, adapter: ArtifactStatus) -> None:
+def test_an_unpinned_hub_model_is_refused(claims: Path, adapter: ArtifactStatus) -> None:
     hub = adapter.model_copy(update={"base_uri": "hf://owner/name"})
     with pytest.raises(ServerError, match="hf://owner/name is not pinned to a commit"):
-        fetch(spec_for(claims, hub), claims)
+        verify(spec_for(claims, hub), hub, claims)

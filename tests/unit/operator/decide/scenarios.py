@@ -126,15 +126,14 @@ def deployment(**spec: Any) -> World:
     return World(make_modeldeployment(**spec), fine_tune_job=make_finetunejob(status=status))
 
 
-def server(container: str = "server", **status: Any) -> Scenario:
+def server(**status: Any) -> Scenario:
     """A server's pod is like this."""
     def provoke() -> World:
         world = deployment()
         world.step()
         pod = world.add_pod(world.of("Deployment")[-1])
-        key = "initContainerStatuses" if container == "fetch" else "containerStatuses"
-        state = {"name": container, "image": "i", "restartCount": 0, "state": {"running": {}}, **status}
-        pod["status"] = {"phase": "Running", "conditions": state.pop("conditions", []), key: [state]}
+        state = {"name": "server", "image": "i", "restartCount": 0, "state": {"running": {}}, **status}
+        pod["status"] = {"phase": "Running", "conditions": state.pop("conditions", []), "containerStatuses": [state]}
         world.step()
         return world
     return provoke
@@ -256,7 +255,7 @@ SCENARIOS: dict[Reason, Scenario] = {
     Reason.DEADLINE_EXCEEDED: overdue,
     Reason.CRASHED: ending(1),
     Reason.RESULT_MISSING: ending(0),
-    Reason.ARTIFACT_INVALID: server("fetch", state=exited(12, '{"message": "model.safetensors has sha256 x"}')),
+    Reason.ARTIFACT_INVALID: server(state=exited(12, '{"message": "model.safetensors has sha256 x"}')),
     Reason.SERVER_CRASHED: server(state=waiting("CrashLoopBackOff"), restartCount=3, lastState=exited(1, "words")),
     Reason.SERVER_NOT_READY: server(conditions=[make_condition("PodScheduled", seconds=-1300)]),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from anneal_api.conditions import timestamp
+from anneal_api.serve import Verified
 from anneal_operator.decide.facts import WriteError
 from tests.factories import (
     ARTIFACT,
@@ -15,7 +16,6 @@ from tests.factories import (
     SETTINGS,
     Object,
     at,
-    exited,
     make_condition,
     make_modeldeployment,
 )
@@ -56,11 +56,11 @@ def test_the_timeline_goes_on_to_the_first_token_by_the_kubelets_clock() -> None
             "name": "server", "uid": "uid-server", "creationTimestamp": at(1),
             "labels": {"anneal.dev/revision": revision, "owner": deployment["metadata"]["name"]}},
         "status": {"phase": "Running", "conditions": [make_condition("Ready", seconds=9)],
-                   "initContainerStatuses": [{"name": "fetch", "state": exited(0, "", "Completed", 4)}],
-                   "containerStatuses": [{"name": "server", "state": {"running": {"startedAt": at(5)}}}]}}
+                   "containerStatuses": [{"name": "server", "state": {"running": {"startedAt": at(4)}}}]}}
+    world.logs["server", "server"] = Verified(seconds=1, time=at(5)).line()
     world.run()
     times = {entry["event"]: entry["time"] for entry in world.status["timeline"]}
-    assert list(times) == ["created", "resolved", "started", "weightsVerified", "serverStarted", "firstToken", "ready"]
+    assert list(times) == ["created", "resolved", "started", "serverStarted", "weightsVerified", "firstToken", "ready"]
     assert [times[event] for event in list(times)[3:6]] == [at(4), at(5), at(9)]
 
 

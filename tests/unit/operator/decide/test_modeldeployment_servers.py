@@ -5,20 +5,20 @@ from typing import Any
 import pytest
 
 from anneal_api.conditions import Reason
+from anneal_api.serve import Verified
 from tests.factories import Object, exited, make_condition, waiting
 from tests.unit.operator.decide.deployments import UNSCHEDULED, of_job, service_leads_to
 from tests.unit.operator.decide.world import World
 
 
-def pod_of(world: World, container: str = "server", *, state: Object | None = None, last: Object | None = None,
+def pod_of(world: World, *, state: Object | None = None, last: Object | None = None,
            restarts: int = 0, conditions: tuple[Object, ...] = (), phase: str = "Running") -> Object:
     """A server pod of the newest revision, beside a Deployment that is not Ready."""
     deployment = world.of("Deployment")[-1]
     pod = world.add_pod(deployment)
     pod["metadata"]["labels"]["owner"] = deployment["metadata"]["name"]
-    key = "initContainerStatuses" if container == "fetch" else "containerStatuses"
-    pod["status"] = {"phase": phase, "conditions": list(conditions), key: [{
-        "name": container, "image": "example.com/vllm:1", "restartCount": restarts,
+    pod["status"] = {"phase": phase, "conditions": list(conditions), "containerStatuses": [{
+        "name": "server", "image": "example.com/vllm:1", "restartCount": restarts,
         "state": state or {"running": {"startedAt": "2026-03-02T10:00:00Z"}}, "lastState": last or {}}]}
     return pod
 
@@ -26,10 +26,10 @@ def pod_of(world: World, container: str = "server", *, state: Object | None = No
 DIFFERS = '{"message": "model.safetensors has sha256 x"}'
 TROUBLE: dict[str, tuple[dict[str, Any], Reason, bool, str]] = {
     "checksums differ": (
-        {"container": "fetch", "state": exited(12, DIFFERS), "phase": "Pending"},
+        {"state": exited(12, DIFFERS)},
         Reason.ARTIFACT_INVALID, True, "sha256 x"),
-    "checksums differed and fetch waits": (
-        {"container": "fetch", "state": waiting("CrashLoopBackOff"), "phase": "Pending", "last": exited(12, DIFFERS)},
+    "checksums differed and the server waits": (
+        {"state": waiting("CrashLoopBackOff"), "last": exited(12, DIFFERS)},
         Reason.ARTIFACT_INVALID, True, "sha256 x"),
     "the server is too large": (
         {"state": waiting("CrashLoopBackOff"), "last": exited(137, reason="OOMKilled"), "restarts": 1},
@@ -110,6 +110,31 @@ def test_the_log_of_a_server_that_ends_again_and_again_is_asked_for() -> None:
     world.logs[request.pod, request.container] = "ValueError: max seq len"
     world.step()
     assert "ValueError: max seq len" in world.condition("Ready")["message"]
+
+
+@pytest.mark.parametrize("last", [None, exited(12, DIFFERS)])
+def test_a_server_that_starts_is_asked_whether_its_files_are_as_pinned(last: Object | None) -> None:
+    world = of_job()
+    world.step()
+    pod = pod_of(world, last=last, restarts=int(last is not None))
+    (request,) = world.needs().logs
+    assert (request.pod, request.container, request.previous) == (pod["metadata"]["name"], "server", False)
+    assert request.tail_lines is None, "it says so before all that the engine says"
+    world.logs[request.pod, request.container] = Verified(seconds=1, time="2026-03-02T10:00:09Z").line() + "\nINFO x"
+    world.step()
+    verified = world.condition("ArtifactVerified")
+    assert (verified["status"], verified["message"]) == ("True", "every file has the right checksum")
+    assert world.condition("Ready")["reason"] == "Starting", "what was wrong before the restart is right now"
+    assert world.status["timeline"][-1] == {"event": "weightsVerified", "time": "2026-03-02T10:00:09Z"}
+
+
+def test_a_server_that_answers_is_asked_nothing() -> None:
+    world = of_job().run()
+    pod = pod_of(world, conditions=(make_condition("Ready"),))
+    assert [request.pod for request in world.needs().logs] == [pod["metadata"]["name"]], "its start is to be told"
+    world.step()
+    assert "firstToken" in [entry["event"] for entry in world.status["timeline"]]
+    assert world.needs().logs == ()
 
 
 def test_events_of_pods_that_wait_are_asked_for() -> None:

@@ -25,7 +25,7 @@ BROKEN: dict[str, tuple[dict[str, Any], Reason, str]] = {
     "it ends again and again": (CRASHES, Reason.SERVER_CRASHED, "bad weights"),
     "it is too large": ({"state": waiting("CrashLoopBackOff"), "last": exited(137, reason="OOMKilled"), "restarts": 1},
                         Reason.OUT_OF_MEMORY, "4Gi"),
-    "its files differ": ({"container": "fetch", "state": exited(12, '{"message": "sha256 x"}'), "phase": "Pending"},
+    "its files differ": ({"state": exited(12, '{"message": "sha256 x"}')},
                          Reason.ARTIFACT_INVALID, "sha256 x"),
 }
 WAITING: dict[str, tuple[dict[str, Any], Reason, str]] = {
@@ -44,14 +44,13 @@ def rolling(world: World | None = None) -> World:
     return world
 
 
-def play_next(world: World, *, container: str = "server", state: Object | None = None, last: Object | None = None,
+def play_next(world: World, *, state: Object | None = None, last: Object | None = None,
               restarts: int = 0, conditions: tuple[Object, ...] = (), phase: str = "Running") -> None:
     """A pod of the revision that is being started."""
     pod = world.add_pod(next(d for d in world.of("Deployment")
                              if d["metadata"]["name"] == world.status["next"]["name"]))
-    key = "initContainerStatuses" if container == "fetch" else "containerStatuses"
-    pod["status"] = {"phase": phase, "conditions": list(conditions), key: [{
-        "name": container, "image": "example.com/vllm:1", "restartCount": restarts,
+    pod["status"] = {"phase": phase, "conditions": list(conditions), "containerStatuses": [{
+        "name": "server", "image": "example.com/vllm:1", "restartCount": restarts,
         "state": state or {"running": {"startedAt": "2026-03-02T10:00:00Z"}}, "lastState": last or {}}]}
 
 

@@ -169,6 +169,12 @@ async def test_a_log_is_bounded(rig: Rig) -> None:
         "container": "train", "previous": "true", "tailLines": "9", "limitBytes": "99"}
 
 
+async def test_a_log_is_read_from_its_beginning_too(rig: Rig) -> None:
+    rig.server.answers.append(web.Response(body=b"first"))
+    await rig.client.pod_log("team", LogRequest("p", "server", tail_lines=None, limit_bytes=99))
+    assert rig.server.asked[0].query == {"container": "server", "previous": "false", "limitBytes": "99"}
+
+
 async def test_an_event_is_merged_into(rig: Rig) -> None:
     rig.server.will({"kind": "Event", "metadata": {"name": "e"}})
     await rig.client.patch_event("team", "e", {"count": 2})

@@ -1,12 +1,14 @@
-"""fetch: every byte that the engine will load is the byte that was pinned."""
+"""Every byte that the engine will load is the byte that was pinned."""
 
 import os
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from anneal_api.artifact import MANIFEST, MODEL_FILES, read_manifest, verify_files
 from anneal_api.finetunejob_status import ArtifactStatus
-from anneal_api.serve import ServeSpec
+from anneal_api.serve import ServeSpec, Verified
 from anneal_api.termination import ExitCode
 from anneal_api.uri import CLAIM_ROOT, parse_claim, parse_hub
 from anneal_server.failures import ServerError, mismatch
@@ -14,16 +16,18 @@ from anneal_server.folder import check_model
 from anneal_server.resolve import folder_digest
 
 
-def fetch(spec: ServeSpec, claims: Path = Path(CLAIM_ROOT)) -> None:
-    """Verify the artifact and, for an adapter, its base; bring a base from the hub first."""
-    artifact = spec.artifact
-    if artifact is None:
-        say("nothing to fetch: the spec names no artifact")
-        return
+def verify(spec: ServeSpec, artifact: ArtifactStatus, claims: Path = Path(CLAIM_ROOT)) -> None:
+    """Verify the artifact and, for an adapter, its base, which is brought from the hub first where it comes from there.
+
+    Raises ServerError and ArtifactError, whose messages say which file differs, and OSError.
+    """
+    begun = time.monotonic()
     verify_artifact(mounted(artifact.uri, claims), artifact)
     if artifact.kind == "adapter":
         folder = base_folder(spec, artifact, claims)
         verify_folder(folder, artifact.base_digest, f"the base model {artifact.base_uri}")
+    done = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    say(Verified(seconds=round(time.monotonic() - begun, 2), time=done).line())
 
 
 def mounted(uri: str, claims: Path) -> Path:
@@ -66,8 +70,11 @@ def download(repository: str, revision: str, target: Path) -> None:
         raise ServerError(ExitCode.BAD_CONFIG, f"hf://{repository} is not pinned to a commit")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.utils import disable_progress_bars
 
     os.environ.pop("HF_HUB_OFFLINE", None)
+    # A log is no terminal; and the operator looks for what was verified near the log's beginning.
+    disable_progress_bars()
     try:
         snapshot_download(repository, revision=revision, allow_patterns=list(MODEL_FILES), local_dir=target)
     except (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError) as error:
