@@ -1,4 +1,4 @@
-"""What an event puts into the queue."""
+"""What an event or a resync puts into the queue, and when resyncs come."""
 
 import asyncio
 
@@ -10,8 +10,10 @@ from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.queue import WorkQueue
 from anneal_operator.controllers.store import Key, Store
 from anneal_operator.decide.facts import Object
-from anneal_operator.kube.kinds import FINETUNEJOB, MODELDEPLOYMENT, Kind
+from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, FINETUNEJOB, JOB, MODELDEPLOYMENT, Kind, meta
 from tests.fakes import FakeKube
+from tests.unit.operator.controllers.scene import Scene
+from tests.unit.operator.virtual_time import run
 
 JOB_KEY = Key("FineTuneJob", "team", "support")
 DEPLOYMENT_KEY = Key("ModelDeployment", "team", "serve")
@@ -97,3 +99,41 @@ async def test_a_list_is_read_to_its_last_page_and_what_it_lacks_is_gone(listed:
     assert queue.noted == {Key("FineTuneJob", "team", name) for name in (*listed, "ghost")}
     clock.now += PATIENCE + 1
     assert bool(health.deaf()) == deaf
+
+
+async def test_a_resync_drops_ghosts_and_brings_what_differs_into_the_queue(scene: Scene) -> None:
+    resource = scene.resource()
+    ghost = scene.kube.add(scene.job_of(resource))
+    scene.intake.event(JOB, False, ghost)
+    scene.kube.remove(JOB, "team", "child")
+    scene.kube.add({"apiVersion": FINETUNEJOB.api_version, "kind": "FineTuneJob",
+                    "metadata": {"name": "unseen", "namespace": "team"}})
+    scene.kube.add({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                    "metadata": {"name": "of-a-stranger", "namespace": "team"}})
+    await scene.intake.resync()
+    assert scene.store.children(meta(resource)["uid"]).jobs == ()
+    assert scene.store.resource(Key("FineTuneJob", "team", "unseen")) is not None
+    assert (scene.store.phases(CLAIM), scene.store.phases(CONFIG_MAP)) == ({}, {})
+    assert scene.queue.depth == 2
+
+
+def test_resyncs_come_early_at_first_and_whenever_kopf_has_read_a_list() -> None:
+    async def scene() -> list[float]:
+        made, loop, times = Scene(), asyncio.get_running_loop(), []
+
+        async def note(*, first: bool = False) -> None:
+            times.append(loop.time())
+
+        made.intake.resync = note  # type: ignore[method-assign]
+        for _ in range(100):
+            loop.call_later(1000, made.intake.relisted)
+        running = asyncio.create_task(made.intake.run(600))
+        await asyncio.sleep(1500)
+        running.cancel()
+        return times
+
+    early, second, regular, relisted = run(scene())
+    assert early == pytest.approx(5, rel=0.11)
+    assert second - early == pytest.approx(30, rel=0.11)
+    assert regular - second == pytest.approx(600, rel=0.11)
+    assert relisted == pytest.approx(1001)

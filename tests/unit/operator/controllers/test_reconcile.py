@@ -1,6 +1,5 @@
 """One pass around a brain that the test provides, against the API server in memory."""
 
-import asyncio
 
 import pytest
 
@@ -12,9 +11,8 @@ from anneal_operator.controllers.store import Key
 from anneal_operator.decide.facts import Facts, LogRequest, Needs
 from anneal_operator.decide.plan import Event, Plan
 from anneal_operator.kube import errors
-from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, EVENT, FINETUNEJOB, JOB, MODELDEPLOYMENT, POD, meta
+from anneal_operator.kube.kinds import EVENT, FINETUNEJOB, JOB, MODELDEPLOYMENT, POD, meta
 from tests.unit.operator.controllers.scene import KEY, Scene
-from tests.unit.operator.virtual_time import run
 
 
 async def test_a_resource_that_is_gone_needs_nothing(scene: Scene) -> None:
@@ -250,41 +248,3 @@ async def test_the_echo_of_an_own_write_brings_nothing_into_the_queue(scene: Sce
     echo.event(FINETUNEJOB, False, scene.kube.objects(FINETUNEJOB)[0])
     echo.event(JOB, False, scene.kube.objects(JOB)[0])
     assert fresh.depth == 0
-
-
-async def test_a_resync_drops_ghosts_and_brings_what_differs_into_the_queue(scene: Scene) -> None:
-    resource = scene.resource()
-    ghost = scene.kube.add(scene.job_of(resource))
-    scene.intake.event(JOB, False, ghost)
-    scene.kube.remove(JOB, "team", "child")
-    scene.kube.add({"apiVersion": FINETUNEJOB.api_version, "kind": "FineTuneJob",
-                    "metadata": {"name": "unseen", "namespace": "team"}})
-    scene.kube.add({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": "of-a-stranger", "namespace": "team"}})
-    await scene.intake.resync()
-    assert scene.store.children(meta(resource)["uid"]).jobs == ()
-    assert scene.store.resource(Key("FineTuneJob", "team", "unseen")) is not None
-    assert (scene.store.phases(CLAIM), scene.store.phases(CONFIG_MAP)) == ({}, {})
-    assert scene.queue.depth == 2
-
-
-def test_resyncs_come_early_at_first_and_whenever_kopf_has_read_a_list() -> None:
-    async def scene() -> list[float]:
-        made, loop, times = Scene(), asyncio.get_running_loop(), []
-
-        async def note(*, first: bool = False) -> None:
-            times.append(loop.time())
-
-        made.intake.resync = note  # type: ignore[method-assign]
-        for _ in range(100):
-            loop.call_later(1000, made.intake.relisted)
-        running = asyncio.create_task(made.intake.run(600))
-        await asyncio.sleep(1500)
-        running.cancel()
-        return times
-
-    early, second, regular, relisted = run(scene())
-    assert early == pytest.approx(5, rel=0.11)
-    assert second - early == pytest.approx(30, rel=0.11)
-    assert regular - second == pytest.approx(600, rel=0.11)
-    assert relisted == pytest.approx(1001)
