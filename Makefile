@@ -97,8 +97,8 @@ bench-methods: ## Prompting, retrieval or fine-tuning, on the model that `make d
 	@$(DEV) python -m benchmarks.methods
 
 .PHONY: bench-controller
-bench-controller: ## N=1000 resources on a real API server, ROUNDS=2 in turn with a Go twin (RELEASE=n of them end; ALONE=yes)
-	@$(DEV) python -m benchmarks.controller --count $(or $(N),1000) --release $(or $(RELEASE),0) --rounds $(or $(ROUNDS),2) $(if $(ALONE),--alone)
+bench-controller: ## N=1000 resources on a real API server, ROUNDS=2 in turn with a Go twin (RELEASE=n of them end; RATE=20 a second; ALONE=yes)
+	@$(DEV) python -m benchmarks.controller --count $(or $(N),1000) --rate $(or $(RATE),20) --release $(or $(RELEASE),0) --rounds $(or $(ROUNDS),2) $(if $(ALONE),--alone)
 
 .PHONY: bench-report
 bench-report: ## Put what was measured into benchmarks/results and the pages that show it

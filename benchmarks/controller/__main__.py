@@ -17,6 +17,7 @@ from benchmarks.controller.contenders import Anneal, Twin
 from benchmarks.controller.go_twin import ensure_twin
 
 EXIT_MISSED = 3
+RATE = 20.0
 OUT = Path(__file__).parents[2] / "build" / "bench"
 
 
@@ -26,6 +27,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=1000, help="resources (1000)")
     parser.add_argument("--release", type=int, default=0,
                         help="how many of them go to their end; the others stay in their first stage (all)")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"resources created in a second ({RATE:g})")
     parser.add_argument("--rounds", type=int, default=2, help="times that each contender goes (2)")
     parser.add_argument("--alone", action="store_true", help="without the twin")
     parser.add_argument("--quiet", type=float, default=30.0, help="seconds for which idle requests are counted (30)")
@@ -49,7 +51,7 @@ def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.
         _say("building the twin")
         ensure_twin()
         contenders["twin"] = Twin
-    load = race.Load(arguments.count, arguments.release or arguments.count)
+    load = race.Load(arguments.count, arguments.release or arguments.count, arguments.rate)
     found: dict[str, list[race.Figures]] = {"anneal": [], "twin": []}
     for number in range(arguments.rounds):
         for name, make in contenders.items():
@@ -62,9 +64,10 @@ def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.
 
 
 def _write(arguments: argparse.Namespace, found: dict[str, list[race.Figures]]) -> None:
-    count = arguments.count
+    count, slower = arguments.count, arguments.rate != RATE
     words = [f"N={count}", *([f"RELEASE={arguments.release}"] if arguments.release else ()),
-             f"ROUNDS={arguments.rounds}", *(["ALONE=yes"] if arguments.alone else ())]
+             *([f"RATE={arguments.rate:g}"] if slower else ()), f"ROUNDS={arguments.rounds}",
+             *(["ALONE=yes"] if arguments.alone else ())]
     result = {
         "command": f"make bench-controller {' '.join(words)}", "machine": machine.describe(),
         "count": count, "rounds": found,
@@ -72,7 +75,8 @@ def _write(arguments: argparse.Namespace, found: dict[str, list[race.Figures]]) 
         "goals": [{**vars(goal), "met": goal.met} for goal in report.goals(found["anneal"], found["twin"])],
     }
     OUT.mkdir(parents=True, exist_ok=True)
-    (OUT / f"controller-{count}.json").write_text(json.dumps(result, indent=1) + "\n")
+    place = f"controller-{count}-at-{arguments.rate:g}" if slower else f"controller-{count}"
+    (OUT / f"{place}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _say(text: str) -> None:

@@ -17,8 +17,6 @@ from benchmarks.controller.processes import cost
 from tests.rig.api import Api, path_of
 from tests.rig.world import finetunejob
 
-RATE = 20.0
-"""Resources created in a second; the course is open-loop: a slow contender does not slow its load."""
 IN_NAMESPACE = 1000
 CROWD = 100
 """Resources that are created beside a poisoned one."""
@@ -34,6 +32,8 @@ class Load:
 
     count: int
     released: int
+    rate: float
+    """Resources created in a second; the course is open-loop: a slow contender does not slow its load."""
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -99,7 +99,8 @@ class Course:
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(self._watch(namespace)) for namespace in self._load.namespaces]
             start = await self._start()
-            figures: Figures = {"count": self._load.count, "readySeconds": start, **await self._life()}
+            figures: Figures = {"count": self._load.count, "rate": self._load.rate, "readySeconds": start,
+                                **await self._life()}
             figures["loopLag"] = _lag(await self._contender.loop_lag())
             figures["settled"] = await self._quiet("settled")
             figures["cost"] = vars(cost(self._contender.pid))
@@ -200,11 +201,11 @@ class Course:
                 "requests": audit.by_kind(others)}
 
     async def _arrive(self, names: list[str]) -> None:
-        """Create at random moments, RATE a second, by a schedule that was made before."""
+        """Create at random moments, so many a second, by a schedule that was made before."""
         pace, clock, due = random.Random(1), time.monotonic(), 0.0
         tasks = []
         for name in names:
-            due += pace.expovariate(RATE)
+            due += pace.expovariate(self._load.rate)
             await asyncio.sleep(max(0.0, clock + due - time.monotonic()))
             tasks.append(asyncio.create_task(self._create(name)))
         await asyncio.gather(*tasks)

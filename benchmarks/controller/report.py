@@ -101,8 +101,9 @@ def goals(ours: list[Figures], twin: list[Figures]) -> list[Goal]:
 
 def title(figures: Figures) -> str:
     """What went over the course."""
-    count, released = figures["count"], figures.get("released", figures["count"])
-    return f"{count:,} FineTuneJobs" + (f", {released:,} to the end" if released < count else "")
+    count, released, rate = figures["count"], figures.get("released", figures["count"]), figures.get("rate")
+    pace = f", {rate:g} a second" if rate else ""
+    return f"{count:,} FineTuneJobs{pace}" + (f", {released:,} to the end" if released < count else "")
 
 
 def table(ours: list[Figures], twin: list[Figures]) -> str:

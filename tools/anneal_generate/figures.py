@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from anneal_generate.text import table
+from benchmarks.controller.report import title
 
 NOTHING = "No figures have been kept yet."
 
@@ -34,14 +35,12 @@ def _spread(seconds: list[float]) -> str:
 
 def controller(results: Path) -> str:
     """Many resources at once, beside a twin."""
-    found = [entry for count in (1000, 10000) if (entry := load(results, f"controller-{count}"))]
+    found = [entry for name in ("1000", "300-at-5", "10000") if (entry := load(results, f"controller-{name}"))]
     return "\n\n".join(map(_race, found)) or NOTHING
 
 
 def _race(found: dict[str, Any]) -> str:
-    count, released = found["count"], found["rounds"]["anneal"][0].get("released", found["count"])
-    some = f", {released:,} to the end" if released < count else ""
-    head = (f"{count:,} FineTuneJobs{some}", "Anneal", "twin in Go")
+    head = (title(found["rounds"]["anneal"][0]), "Anneal", "twin in Go")
     rows = [(row["name"], row["ours"], row["twin"]) for row in found["rows"]]
     goals = [(goal["name"], f"{goal['limit']:.3g}", f"{goal['found']:.3g}", "met" if goal["met"] else "**missed**")
              for goal in found["goals"]]

@@ -53,11 +53,12 @@ def test_each_phase_is_shared_by_those_that_went_through_it(tmp_path: Path) -> N
 
 
 def test_some_of_many_go_to_their_end_by_whole_namespaces() -> None:
-    load = race.Load(3000, 1000)
+    load = race.Load(3000, 1000, 20)
     assert load.freed == ("team-0",)
-    assert race.Load(3000, 3000).freed == load.namespaces
+    assert race.Load(3000, 3000, 20).freed == load.namespaces
     assert sum(load.place(number) in load.freed for number in range(load.count)) == 1000
-    assert report.title({"count": 3000, "released": 1000}) == "3,000 FineTuneJobs, 1,000 to the end"
+    title = report.title({"count": 3000, "released": 1000, "rate": 2.5})
+    assert title == "3,000 FineTuneJobs, 2.5 a second, 1,000 to the end"
 
 
 def test_percentiles_are_values_that_occurred() -> None:

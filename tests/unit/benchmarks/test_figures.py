@@ -40,7 +40,7 @@ def test_the_controller_has_both_contenders_and_says_which_goal_is_missed(tmp_pa
     goals = [{"name": "p99", "limit": 1.0, "found": 0.25, "met": True}, {"name": "time", "limit": 1.5, "found": 2.0,
                                                                         "met": False}]
     write(tmp_path, "controller-1000.json", {
-        "command": "make bench-controller N=1000", "machine": MACHINE, "count": 1000, "rounds": {"anneal": [{}, {}]},
+        "command": "make bench-controller N=1000", "machine": MACHINE, "rounds": {"anneal": [{"count": 1000}] * 2},
         "rows": [{"name": "writes", "ours": "28", "twin": "27 (26 to 28)"}], "goals": goals})
     text = figures.controller(tmp_path)
     assert "| 1,000 FineTuneJobs | Anneal | twin in Go |" in text
