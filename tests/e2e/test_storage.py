@@ -1,4 +1,4 @@
-"""Storage and sudden death with real pods: a trainer that is killed, a damaged checkpoint, a full disk.
+"""Storage and sudden death with real pods: what is killed, what is damaged or changed, a full disk.
 
 The tests run on the node itself, so they reach into a volume and at a container's process as a broken disk would.
 """
@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from anneal_api.run import RUN_FILE
+from anneal_api.serve import SERVE_FILE
 from anneal_localcluster import processes
 from anneal_localcluster.settings import NODE_NAME, Folders
 from anneal_localcluster.shell import run
-from tests.e2e.conftest import finetunejob
+from tests.e2e.conftest import CLAIM, finetunejob, modeldeployment
 from tests.e2e.test_failures import reason
 from tests.e2e.test_runs import ready, resumed_from, stage
+from tests.e2e.test_serving import deployed
 from tests.rig.api import Api, Object, condition
 
 pytestmark = pytest.mark.e2e
@@ -43,6 +46,11 @@ async def training(api: Api, space: str, name: str, step: int) -> Object:
 async def workspace(api: Api, space: str, uid: str) -> Path:
     """The run's workspace, as a folder of this machine."""
     (claim,) = await api.list("PersistentVolumeClaim", space, f"anneal.dev/uid={uid}")
+    return await folder_of(api, claim)
+
+
+async def folder_of(api: Api, claim: Object) -> Path:
+    """A claim's volume, as a folder of this machine."""
     volume = await api.get("PersistentVolume", "", claim["spec"]["volumeName"])
     return Path(volume["spec"]["local"]["path"])
 
@@ -53,28 +61,27 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
-def trainer_of(uid: str) -> processes.Running:
-    """The training process of a FineTuneJob: its run file, read through the container's own root, names the uid."""
+def process_of(spec_file: str, word: str, *command: bytes) -> processes.Running:
+    """The process with this in its command whose spec, read through its container's own root, holds the word."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-            ours = b"anneal_trainer" in command and b"train" in command
-            if ours and uid in (entry / "root/etc/anneal/run/run.json").read_text():
+            ours = set(command) <= set((entry / "cmdline").read_bytes().split(b"\0"))
+            if ours and word in (entry / f"root{spec_file}").read_text():
                 started = processes.start_time(int(entry.name))
                 assert started is not None
                 return processes.Running(int(entry.name), started)
         except OSError:
             continue
-    raise AssertionError(f"no training process of {uid} runs on this machine")
+    raise AssertionError(f"no process with {command} of {word} runs on this machine")
 
 
 async def test_a_trainer_that_is_killed_goes_on_in_the_next_attempt_from_its_checkpoint(api: Api, space: str) -> None:
     """No memory limit was hit and nobody evicted the pod: the exit code 137 alone must not be taken for either."""
     await api.create(finetunejob("killed", training=OFTEN))
     uid = (await training(api, space, "killed", 45))["metadata"]["uid"]
-    processes.stop([trainer_of(uid)], first=signal.SIGKILL)
+    processes.stop([process_of(RUN_FILE, uid, b"anneal_trainer", b"train")], first=signal.SIGKILL)
     done = await api.until("FineTuneJob", space, "killed", ready, 240)
     assert (stage(done, "train")["attempt"], stage(done, "train").get("disruptions", 0)) == (1, 0)
     assert await resumed_from(api, space, uid) >= 40
@@ -97,6 +104,31 @@ async def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(api: Api, 
     await api.until("FineTuneJob", space, "damaged", ready, 240)
     assert await resumed_from(api, space, uid) == int(before.name.rpartition("-")[2])
     await api.delete("FineTuneJob", space, "damaged")
+
+
+async def test_a_server_that_is_killed_does_not_come_back_with_other_files(api: Api, space: str) -> None:
+    """Each start checks every file, not the first alone; and when the files are right again, it serves by itself."""
+    folder = await folder_of(api, await api.get("PersistentVolumeClaim", space, CLAIM))
+    shutil.copytree(folder / "tiny", folder / "changed")
+    uri, weights = f"pvc://{CLAIM}/changed", folder / "changed" / "model.safetensors"
+    made = modeldeployment("changed", model={"uri": uri}, engine={"type": "transformers", "maxModelLen": 128},
+                           resources={"cpu": "500m", "memory": "2Gi"})
+    async with deployed(api, made):
+        await api.until("ModelDeployment", space, "changed", ready, 180)
+        pinned = weights.read_bytes()
+        weights.write_bytes(pinned[:-1] + bytes([pinned[-1] ^ 1]))
+        processes.stop([process_of(SERVE_FILE, uri, b"anneal_server.inference")], first=signal.SIGKILL)
+        found = await api.until("ModelDeployment", space, "changed", reason("Ready", "ArtifactInvalid"), 120)
+        assert condition(found, "ArtifactVerified")["status"] == "False"
+        assert condition(found, "Available")["status"] == "False"
+        message = condition(found, "Ready")["message"]
+        assert uri in message
+        assert "a file was changed, added or removed" in message
+
+        weights.write_bytes(pinned)
+        found = await api.until("ModelDeployment", space, "changed", reason("Ready", "Serving"), 180)
+        assert condition(found, "ArtifactVerified")["status"] == "True"
+        assert condition(found, "Stalled") == {}
 
 
 async def test_a_disk_that_fills_up_in_training_is_named_and_the_last_checkpoint_stays(api: Api, space: str) -> None:

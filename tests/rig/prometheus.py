@@ -42,7 +42,26 @@ class Prometheus:
             ["prometheus", f"--config.file={self.folder}/prometheus.yaml", f"--storage.tsdb.path={self.folder}/data",
              f"--web.listen-address=127.0.0.1:{self.port}"], stdout=self._log, stderr=self._log)
         self._session = aiohttp.ClientSession(f"http://127.0.0.1:{self.port}")
+        try:
+            await self._until_ready()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
+
+    async def _until_ready(self) -> None:
+        """It listens before its storage is open, and answers 503 until then."""
+        async with asyncio.timeout(30):
+            while not await self._is_ready():
+                await asyncio.sleep(0.05)
+
+    async def _is_ready(self) -> bool:
+        assert self._process.poll() is None, (self.folder / "log").read_text()
+        try:
+            async with self._session.get("/-/ready") as answer:
+                return answer.ok
+        except aiohttp.ClientConnectionError:
+            return False
 
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
@@ -64,12 +83,8 @@ class Prometheus:
         """What a query finds, as soon as it finds something."""
         try:
             async with asyncio.timeout(seconds):
-                while True:
-                    try:
-                        if found := await self.samples(query):
-                            return found
-                    except aiohttp.ClientConnectionError:
-                        assert self._process.poll() is None, (self.folder / "log").read_text()
+                while not (found := await self.samples(query)):
                     await asyncio.sleep(0.2)  # Prometheus tells nobody when it has scraped
+                return found
         except TimeoutError:
             raise AssertionError(f"{query} found nothing within {seconds:.0f} s") from None
