@@ -3,6 +3,7 @@
 The tests run on the node itself, so they reach into a volume and at a container's process as a broken disk would.
 """
 
+import os
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -110,6 +111,9 @@ async def test_a_server_that_is_killed_does_not_come_back_with_other_files(api: 
     """Each start checks every file, not the first alone; and when the files are right again, it serves by itself."""
     folder = await folder_of(api, await api.get("PersistentVolumeClaim", space, CLAIM))
     shutil.copytree(folder / "tiny", folder / "changed")
+    for path in (folder / "changed").iterdir():
+        owner = (folder / "tiny" / path.name).stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
     uri, weights = f"pvc://{CLAIM}/changed", folder / "changed" / "model.safetensors"
     made = modeldeployment("changed", model={"uri": uri}, engine={"type": "transformers", "maxModelLen": 128},
                            resources={"cpu": "500m", "memory": "2Gi"})
