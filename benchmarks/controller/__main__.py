@@ -64,9 +64,9 @@ def _rounds(arguments: argparse.Namespace, folder: Path) -> dict[str, list[race.
 
 
 def _write(arguments: argparse.Namespace, found: dict[str, list[race.Figures]]) -> None:
-    count, slower = arguments.count, arguments.rate != RATE
+    count, other = arguments.count, arguments.rate != RATE
     words = [f"N={count}", *([f"RELEASE={arguments.release}"] if arguments.release else ()),
-             *([f"RATE={arguments.rate:g}"] if slower else ()), f"ROUNDS={arguments.rounds}",
+             *([f"RATE={arguments.rate:g}"] if other else ()), f"ROUNDS={arguments.rounds}",
              *(["ALONE=yes"] if arguments.alone else ())]
     result = {
         "command": f"make bench-controller {' '.join(words)}", "machine": machine.describe(),
@@ -75,7 +75,7 @@ def _write(arguments: argparse.Namespace, found: dict[str, list[race.Figures]]) 
         "goals": [{**vars(goal), "met": goal.met} for goal in report.goals(found["anneal"], found["twin"])],
     }
     OUT.mkdir(parents=True, exist_ok=True)
-    place = f"controller-{count}-at-{arguments.rate:g}" if slower else f"controller-{count}"
+    place = f"controller-{count}-at-{arguments.rate:g}" if other else f"controller-{count}"
     (OUT / f"{place}.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

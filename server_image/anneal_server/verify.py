@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from anneal_api.artifact import MANIFEST, MODEL_FILES, read_manifest, verify_files
+from anneal_api.conditions import timestamp
 from anneal_api.finetunejob_status import ArtifactStatus
 from anneal_api.serve import ServeSpec, Verified
 from anneal_api.termination import ExitCode
@@ -26,8 +27,7 @@ def verify(spec: ServeSpec, artifact: ArtifactStatus, claims: Path = Path(CLAIM_
     if artifact.kind == "adapter":
         folder = base_folder(spec, artifact, claims)
         verify_folder(folder, artifact.base_digest, f"the base model {artifact.base_uri}")
-    done = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    say(Verified(seconds=round(time.monotonic() - begun, 2), time=done).line())
+    say(Verified(seconds=round(time.monotonic() - begun, 2), time=timestamp(datetime.now(UTC))).line())
 
 
 def mounted(uri: str, claims: Path) -> Path:
