@@ -255,6 +255,9 @@ def _verified(view: View, found: servers.Servers, outlook: Outlook) -> tuple[Con
     if outlook.reason is Reason.ARTIFACT_INVALID:
         return view.condition(view.status.conditions, kind, "False", outlook.reason, outlook.message)
     verified = servers.verified(found, view.facts)
+    if not verified and servers.restarted(found):
+        # What its first start found holds until a start finds something else: else it would flap with each restart.
+        return tuple(view.status.conditions)
     if not verified and view.spec.replicas > 0:
         return view.condition(view.status.conditions, kind, "Unknown", Reason.STARTING, "checksums are being compared")
     if not verified:

@@ -48,6 +48,11 @@ def verified(found: Servers, facts: Facts) -> bool:
     return found.ready > 0 or any(_verified_at(pod, facts) for pod in found.pods)
 
 
+def restarted(found: Servers) -> bool:
+    """Has a server ended and been started again?"""
+    return any(_restarts(pod) for pod in found.pods)
+
+
 def moments(found: Servers, facts: Facts) -> Iterator[tuple[str, str]]:
     """When the first server began, had checked its files, and had completed a prompt; as far as known."""
     times = {

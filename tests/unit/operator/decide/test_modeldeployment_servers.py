@@ -128,6 +128,27 @@ def test_a_server_that_starts_is_asked_whether_its_files_are_as_pinned(last: Obj
     assert world.status["timeline"][-1] == {"event": "weightsVerified", "time": "2026-03-02T10:00:09Z"}
 
 
+def test_what_was_verified_does_not_flap_with_each_restart() -> None:
+    world = of_job()
+    world.step()
+    pod = pod_of(world)
+    world.logs[pod["metadata"]["name"], "server"] = Verified(seconds=1, time="2026-03-02T10:00:09Z").line()
+    world.step()
+    verified = world.condition("ArtifactVerified")
+    assert verified["status"] == "True"
+    world.logs.clear()
+    (server,) = pod["status"]["containerStatuses"]
+    server |= {"restartCount": 1, "state": waiting("CrashLoopBackOff"), "lastState": exited(1)}
+    world.step()
+    assert world.condition("ArtifactVerified") == verified, "it waits for its next start"
+    server["state"] = {"running": {"startedAt": "2026-03-02T10:00:30Z"}}
+    world.step()
+    assert world.condition("ArtifactVerified") == verified, "it compares again"
+    server |= {"restartCount": 2, "state": waiting("CrashLoopBackOff"), "lastState": exited(12, DIFFERS)}
+    world.step()
+    assert world.condition("ArtifactVerified")["status"] == "False"
+
+
 def test_a_server_that_answers_is_asked_nothing() -> None:
     world = of_job().run()
     pod = pod_of(world, conditions=(make_condition("Ready"),))
