@@ -129,13 +129,12 @@ def _begin(view: View) -> Plan:
     timeline = note([], "created", view.created) if view.status.run is None else []
     status = FineTuneJobStatus(run=run, stages=fresh(), phase="Pending",
                                timeline=note(timeline, "accepted", timestamp(view.now)))
-    outlook = Outlook("working", Reason.ACCEPTED, f"run {run.id} of generation {view.generation} begins")
+    outlook = Outlook("working", Reason.ACCEPTED, _begins(run))
     kept = [c for c in view.status.conditions if c.type not in CONDITIONS.values()]
     status = status.model_copy(update={
         "observed_generation": view.generation,
         "conditions": list(summarise(kept, outlook, view.generation, view.now))})
-    return Plan(status=status.to_wire(), requeue_after=0.0,
-                events=announce(view.status.conditions, status.conditions, outlook))
+    return Plan(status=status.to_wire(), requeue_after=0.0)  # the Event of its first Job says it
 
 
 def _rest(view: View) -> Move:
@@ -197,8 +196,8 @@ def _keeps_workspace(view: View) -> bool:
 
 def _events(view: View, status: FineTuneJobStatus, outlook: Outlook) -> tuple[Event, ...]:
     """What has happened to the stages, in one Event: each is a write, and a transition is one thing to a reader."""
-    found = _told([event for old, new in zip(view.status.stages, status.stages, strict=True)
-                   if (event := _stage_event(old, new))])
+    found = _told([*_begun(view, status), *(event for old, new in zip(view.status.stages, status.stages, strict=True)
+                                            if (event := _stage_event(old, new)))])
     for mark in progress.passed(view.status.progress, status.progress):
         assert status.progress is not None
         loss = "" if status.progress.loss is None else f", loss {status.progress.loss:.4g}"
@@ -207,6 +206,17 @@ def _events(view: View, status: FineTuneJobStatus, outlook: Outlook) -> tuple[Ev
     if outlook.reason not in (Reason.RUNNING, Reason.RETRYING):
         found += announce(view.status.conditions, status.conditions, outlook)
     return tuple(found)
+
+
+def _begun(view: View, status: FineTuneJobStatus) -> tuple[Event, ...]:
+    """That the run has its first Job."""
+    if view.run.start_time or status.run is None or not status.run.start_time:
+        return ()
+    return (Event("Normal", Reason.ACCEPTED, _begins(view.run)),)
+
+
+def _begins(run: RunState) -> str:
+    return f"run {run.id} of generation {run.generation} begins"
 
 
 def _told(events: list[Event]) -> list[Event]:

@@ -58,9 +58,10 @@ def test_there_is_one_event_for_each_transition() -> None:
     stages = ["prepare", "train", "evaluate", "publish"]
     made = [f"stage {stage}: Job support-0f8fad5b-{stage}-0 was made" for stage in stages]
     done = [f"stage {stage} is done" for stage in stages]
-    told = [made[0], *(f"{end}; {begin}" for end, begin in zip(done, made[1:], strict=False))]
-    assert [event.message for event in world.events[1:-1]] == told
-    assert [event.reason for event in world.events] == ["Accepted", "Running", *["StageSucceeded"] * 3, "Published"]
+    begins = f"run {world.status['run']['id']} of generation 1 begins"
+    told = [f"{before}; {begin}" for before, begin in zip([begins, *done], made, strict=False)]
+    assert [event.message for event in world.events[:-1]] == told
+    assert [event.reason for event in world.events] == ["Accepted", *["StageSucceeded"] * 3, "Published"]
     assert {event.type for event in world.events} == {"Normal"}
 
 
