@@ -233,7 +233,7 @@ class Player:
         ]
 
     async def _bind(self, claim: Object) -> None:
-        if claim.get("status", {}).get("phase") == "Bound":
+        if claim.get("status", {}).get("phase") == "Bound" or claim["spec"].get("volumeName"):
             return
         meta = claim["metadata"]
         volume = {

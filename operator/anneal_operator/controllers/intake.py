@@ -121,4 +121,4 @@ class Intake:
 
     def _enqueue(self, kind: Kind, obj: Object) -> None:
         for key in self._store.concerned(kind, obj):
-            self._queue.add(key)
+            self._queue.add(key, urgent=self._store.is_new(key))

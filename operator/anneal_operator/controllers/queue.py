@@ -3,10 +3,12 @@
 - coalescing: adding a key that waits changes nothing; one that is being worked on runs once more afterwards
 - delayed: the earliest wish wins
 - backoff: a key that fails comes back after 1 s, 2 s, 4 s .. 5 min, with jitter; success resets it
-- fair: first come, first served, so that a key that keeps failing delays nobody else
+- fair: first come, first served, so that a key that keeps failing delays nobody else; one that is urgent goes before a
+  thousand others, not before all, so that a flood of them starves nobody
 """
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Hashable
@@ -14,6 +16,8 @@ from typing import Generic, TypeVar
 
 FIRST_BACKOFF = 1.0
 LAST_BACKOFF = 300.0
+HEAD_START = 1000
+"""How many keys that wait already an urgent one overtakes."""
 JITTER = 0.1
 """Share of a backoff that is added at random, so that what failed together does not come back together."""
 
@@ -34,7 +38,8 @@ class WorkQueue(Generic[K]):
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self._jitter = jitter
-        self._ready: asyncio.Queue[K | None] = asyncio.Queue()
+        self._ready: asyncio.PriorityQueue[tuple[int, int, K | None]] = asyncio.PriorityQueue()
+        self._count = itertools.count()
         self._waiting: dict[K, float] = {}
         self._working: set[K] = set()
         self._again: set[K] = set()
@@ -64,14 +69,14 @@ class WorkQueue(Generic[K]):
         timer = self._timers.get(key)
         return timer.when() - asyncio.get_running_loop().time() if timer else None
 
-    def add(self, key: K) -> None:
-        """Work on this key as soon as a worker is free."""
+    def add(self, key: K, *, urgent: bool = False) -> None:
+        """Work on this key as soon as a worker is free; a key that waits already keeps its place."""
         self._cancel_timer(key)
         if key in self._working:
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting[key] = time.monotonic()
-            self._ready.put_nowait(key)
+            self._put(key, HEAD_START if urgent else 0)
 
     def add_after(self, key: K, delay: float) -> None:
         """Work on this key after so many seconds, unless it is due earlier."""
@@ -99,14 +104,14 @@ class WorkQueue(Generic[K]):
         for timer in self._timers.values():
             timer.cancel()
         for _ in self._tasks:
-            self._ready.put_nowait(None)
+            self._put(None, 0)
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=grace)
             for task in late:
                 task.cancel()
 
     async def _work(self, handle: Callable[[K], Awaitable[float | None]]) -> None:
-        while not self._stopping and (key := await self._ready.get()) is not None:
+        while not self._stopping and (key := (await self._ready.get())[-1]) is not None:
             self._waiting.pop(key, None)
             self._working.add(key)
             try:
@@ -116,6 +121,10 @@ class WorkQueue(Generic[K]):
                 if key in self._again:
                     self._again.discard(key)
                     self.add(key)
+
+    def _put(self, key: K | None, ahead: int) -> None:
+        number = next(self._count)
+        self._ready.put_nowait((number - ahead, number, key))
 
     async def _work_on(self, key: K, handle: Callable[[K], Awaitable[float | None]]) -> None:
         try:

@@ -105,34 +105,30 @@ class Reconciler:
 
     async def _passes(self, key: Key, resource: Object) -> float | None:
         """Go on as long as there is more to do at once."""
-        due, losses = await self._pass(key, resource, None)
+        due = await self._pass(key, resource)
         for _ in range(STRAIGHT_ON - 1):
             # Only unpacked when it is needed.
             if due != 0.0 or (after := self._store.resource(key)) is None:
                 break
-            due, losses = await self._pass(key, after, losses)
+            due = await self._pass(key, after)
         return due
 
-    async def _pass(self, key: Key, resource: Object, known: int | None) -> tuple[float | None, int | None]:
-        """Seconds until the next pass; and how many losses the store knew of before the API server has just answered
-        with the resource as it is, None if it has not. `known` is what the pass before has returned."""
+    async def _pass(self, key: Key, resource: Object) -> float | None:
         brain, now, uid = self._brains[key.kind], self._now(), meta(resource)["uid"]
-        losses = self._store.losses
         children = self._store.children(uid)
         needs = brain.needs(resource, children, now)
         job = self._store.get(FINETUNEJOB, key.namespace, needs.fine_tune_job) if needs.fine_tune_job else None
         facts = await self._observer.observe(resource, children, needs, self._refused.get(uid, ()), job)
         plan = brain.plan(facts, now)
-        # What has vanished since the API server spoke of the resource may have vanished with it.
-        outcome = await self._executor.execute(facts, plan, now, lambda: known == self._store.losses)
+        outcome = await self._executor.execute(facts, plan, now)
         self._remember(uid, outcome.refused)
         if outcome.news:
-            return 0.0, None
+            return 0.0
         if plan.status is not None:
             self._metrics.outcomes.written(key.kind, resource.get("status") or {}, plan.status)
         if outcome.refused:
             raise Retry
-        return plan.requeue_after, losses if outcome.told else None
+        return plan.requeue_after
 
     def _remember(self, uid: str, refused: tuple[WriteError, ...]) -> None:
         if refused:

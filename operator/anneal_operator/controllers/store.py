@@ -1,8 +1,7 @@
 """What the operator believes the cluster to hold: filled by watch events, replaced by every LIST.
 
-Only for finding out what to do. Whatever deletes reads the object live first, and whatever creates its owner, unless
-the API server has just answered with it. Objects are kept as compressed JSON, without what nobody reads: as
-dictionaries they would take thirty times the memory.
+Only for finding out what to do. Whatever deletes reads the object live first, and whatever creates its owner. Objects
+are kept as compressed JSON, without what nobody reads: as dictionaries they would take thirty times the memory.
 """
 
 import json
@@ -89,9 +88,6 @@ class Store:
         self._objects: dict[str, dict[tuple[str, str], _Packed]] = {k.name: {} for k in (*RESOURCES, *CHILDREN)}
         self._by_owner: defaultdict[str, set[_Place]] = defaultdict(set)
         self._referrers: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
-        self.losses = 0
-        """How many objects have vanished so far. What was known of an owner before one did is no longer enough to make
-        its children anew: they may have vanished with it."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The object as last seen; a copy of one's own."""
@@ -101,6 +97,11 @@ class Store:
     def resource(self, key: Key) -> Object | None:
         """The resource as last seen."""
         return self.get(_KINDS[key.kind], key.namespace, key.name)
+
+    def is_new(self, key: Key) -> bool:
+        """Has no operator looked at this resource yet?"""
+        known = self._objects[key.kind].get((key.namespace, key.name))
+        return known is not None and known.phase == ""
 
     def phases(self, kind: Kind) -> Counter[str]:
         """How many resources of a kind are in each phase."""
@@ -123,13 +124,18 @@ class Store:
                         deployments=of(DEPLOYMENT), services=of(SERVICE))
 
     def put(self, kind: Kind, obj: Object) -> bool:
-        """Remember the object, unless a newer one is known. Returns whether it was news."""
+        """Remember the object, unless a newer one is known. Returns whether it was news: whether anything of it changed
+        that a decision may read."""
         namespace, name = meta(obj)["namespace"], meta(obj)["name"]
         known = self._objects[kind.name].get((namespace, name))
         if known is not None and known.version >= resource_version(obj):
             return False
+        packed = _Packed.of(kind, obj)
+        if known is not None and known.text == packed.text:
+            self._objects[kind.name][namespace, name] = packed
+            return False
         self._forget(kind, namespace, name)
-        self._objects[kind.name][namespace, name] = _Packed.of(kind, obj)
+        self._objects[kind.name][namespace, name] = packed
         if uid := label(obj, LABEL_UID):
             self._by_owner[uid].add((kind.name, namespace, name))
         if reference := _reference(kind, obj):
@@ -142,7 +148,6 @@ class Store:
         if known is None or known.uid != uid:
             return False
         self._forget(kind, namespace, name)
-        self.losses += 1
         return True
 
     def prune(
@@ -156,7 +161,6 @@ class Store:
                   if place not in listed and known.version <= version and namespace in (None, place[0])]
         for ghost in ghosts:
             self._forget(kind, meta(ghost)["namespace"], meta(ghost)["name"])
-        self.losses += len(ghosts)
         return ghosts
 
     def concerned(self, kind: Kind, obj: Object) -> Iterator[Key]:

@@ -18,6 +18,9 @@ from anneal_operator.decide.facts import Object, WriteError
 
 IMAGE_PATIENCE = timedelta(minutes=10)
 """A registry that is down for a moment must not end a run."""
+VOLUME_PATIENCE = timedelta(minutes=1)
+"""So long a volume may take to be made and bound where nobody says that anything is wrong: clouds need up to half of
+it, and a word about each of a thousand pods that wait a little longer makes all of them wait longer."""
 MAX_LOG_LINES = 20
 MAX_LOG_CHARS = 1000
 
@@ -73,17 +76,34 @@ def stuck(
     """Why a pod that has not started does not start; None when it is simply starting."""
     about = f"{where}, pod {objects.name(pod)}"
     known = list(events)
-    return (_unschedulable(pod, about, known, claims) or _container(pod, where, known, now)
+    return (_unschedulable(pod, about, known, claims, now) or _container(pod, where, known, now)
             or _from_events(known, objects.name(pod), about))
 
 
-def _unschedulable(pod: Object, about: str, events: list[Object], claims: Iterable[Object]) -> Verdict | None:
+def lacks_volume(pod: Object) -> bool:
+    """Does the scheduler find no node for it because a volume is not there yet?"""
+    return bool(_NO_VOLUME.search(_unscheduled(pod)))
+
+
+def _unscheduled(pod: Object) -> str:
+    """Why the scheduler finds no node; empty when it has not said so."""
     found = objects.condition(pod, "PodScheduled")
-    if found.get("status") != "False" or found.get("reason") not in ("Unschedulable", "SchedulerError"):
+    said = found.get("status") == "False" and found.get("reason") in ("Unschedulable", "SchedulerError")
+    return str(found.get("message", "")) if said else ""
+
+
+def _age(pod: Object, now: datetime) -> timedelta:
+    return now - (objects.parse_time(objects.created(pod)) or now)
+
+
+def _unschedulable(
+    pod: Object, about: str, events: list[Object], claims: Iterable[Object], now: datetime,
+) -> Verdict | None:
+    text = _unscheduled(pod)
+    if not text:
         return None
-    text = str(found.get("message", ""))
-    if _NO_VOLUME.search(text):
-        return _pending_claim(pod, events, claims) or Verdict.of(Reason.VOLUME_NOT_READY, f"{about}: {text}")
+    if lacks_volume(pod):
+        return _no_volume(pod, about, text, events, claims, late=_age(pod, now) >= VOLUME_PATIENCE)
     if (known := sense(text)) and known.reason is Reason.CLAIM_NOT_FOUND:
         return Verdict.of(known.reason, f"{about}: {text}", fix=known.fix)
     asked = [f"{what} {amount}" for what in shortages(text) if (amount := objects.requested(pod, what))]
@@ -107,12 +127,11 @@ def _container(pod: Object, where: str, events: list[Object], now: datetime) -> 
 
 def _not_pulled(pod: Object, container: Object, about: str, events: list[Object], now: datetime) -> Verdict:
     waiting = container["state"]["waiting"]
-    since = objects.parse_time(pod["metadata"].get("creationTimestamp")) or now
     # The kubelet says the detail in one of two wordings in turn: what it stands for is stable, the words are not.
     failed = [str(e.get("message", "")) for e in events if e.get("reason") == "Failed" and _about(e, objects.name(pod))]
     known = sense("\n".join([str(waiting["reason"]), str(waiting.get("message", "")), *failed]), PULLS)
     return Verdict.of(Reason.IMAGE_PULL_FAILED, f"{about}: image {container.get('image')} cannot be pulled",
-                      fix=known.fix if known else "", terminal=now - since > IMAGE_PATIENCE)
+                      fix=known.fix if known else "", terminal=_age(pod, now) > IMAGE_PATIENCE)
 
 
 def _about(event: Object, name: str) -> bool:
@@ -141,20 +160,25 @@ def no_pod(job: Object, events: Iterable[Object], where: str) -> Verdict | None:
     return (from_text(text, where) or Verdict.of(Reason.POD_REJECTED, f"{where}: {text}")) if text else None
 
 
-def _pending_claim(pod: Object, events: list[Object], claims: Iterable[Object]) -> Verdict | None:
+def _no_volume(
+    pod: Object, about: str, text: str, events: list[Object], claims: Iterable[Object], late: bool,
+) -> Verdict | None:
     """Which of a pod's claims is not bound, and why: the scheduler does not say which one it is."""
     wanted = objects.claims_of(pod)
-    for claim in claims:
-        name = str((claim.get("metadata") or {}).get("name"))
-        if name not in wanted or objects.phase(claim) != "Pending":
-            continue
-        about, spec = f"claim {name}", claim.get("spec") or {}
-        if found := _from_events((e for e in events if e.get("reason") != "WaitForFirstConsumer"), name, about):
+    pending = [claim for claim in claims if (claim.get("metadata") or {}).get("name") in wanted
+               and objects.phase(claim) == "Pending"]
+    said = [event for event in events if event.get("reason") != "WaitForFirstConsumer"]
+    for claim in pending:
+        if found := _from_events(said, objects.name(claim), f"claim {objects.name(claim)}"):
             return found
+    if not late:
+        return None
+    for claim in pending:
+        spec = claim.get("spec") or {}
         if not spec.get("storageClassName") and not spec.get("volumeName"):
             # The claim's controller says it in an Event that is no Warning.
-            return from_text("no storage class is set, and no volume fits", about)
-    return None
+            return from_text("no storage class is set, and no volume fits", f"claim {objects.name(claim)}")
+    return Verdict.of(Reason.VOLUME_NOT_READY, f"{about}: {text}")
 
 
 def failing_probe(pod: Object, events: Iterable[Object]) -> str:

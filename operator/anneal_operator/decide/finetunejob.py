@@ -1,5 +1,6 @@
 """Decide about a FineTuneJob: which children it needs now, and what its status says."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -37,7 +38,7 @@ LAST_LINES = 60
 def needs(resource: Object, children: Children, now: datetime) -> Needs:
     """What the next decision must read besides the children."""
     try:
-        view = View.of(Facts(resource, children), now)
+        view = _first_run(View.of(Facts(resource, children), now))
     except ValidationError:
         return Needs()
     if objects.deleting(resource) or view.needs_new_run or view.run.state != "Running":
@@ -112,29 +113,38 @@ def plan(facts: Facts, now: datetime, settings: PodSettings) -> Plan:
     if objects.deleting(facts.resource):
         return Plan()
     try:
-        view = View.of(facts, now)
+        view = _first_run(View.of(facts, now))
     except ValidationError as error:
         return unsupported.plan(facts.resource, unsupported.field(error), now)
     if view.needs_new_run:
-        return _begin(view)
+        # Said before anything is deleted or made for it: what is left of the run before goes once nobody can go back.
+        return Plan(status=_begin(view).to_wire(), requeue_after=0.0)
     move = next_move(view, settings) if view.run.state == "Running" else _rest(view)
     status = _complete(view, move)
     return Plan(deletes=_deletes(view), creates=move.creates, status=status.to_wire(),
                 events=_events(view, status, move.outlook), requeue_after=move.requeue_after)
 
 
-def _begin(view: View) -> Plan:
-    """Say that a run is under way before anything is made for it: from here on its run fields are fixed."""
+def _first_run(view: View) -> View:
+    """A resource without a run begins one, and the status of its first Job says so.
+
+    Should the operator end in between, names and labels of what was made tell of which run it is: the same is found
+    again, and what an edit has made obsolete meanwhile is removed.
+    """
+    return view if view.status.run else replace(view, status=_begin(view))
+
+
+def _begin(view: View) -> FineTuneJobStatus:
+    """A new run is under way: from here on its run fields are fixed."""
     run = RunState(id=run_id(view.spec, view.generation), generation=view.generation, state="Running")
     timeline = note([], "created", view.created) if view.status.run is None else []
     status = FineTuneJobStatus(run=run, stages=fresh(), phase="Pending",
                                timeline=note(timeline, "accepted", timestamp(view.now)))
-    outlook = Outlook("working", Reason.ACCEPTED, _begins(run))
     kept = [c for c in view.status.conditions if c.type not in CONDITIONS.values()]
-    status = status.model_copy(update={
+    return status.model_copy(update={
         "observed_generation": view.generation,
-        "conditions": list(summarise(kept, outlook, view.generation, view.now))})
-    return Plan(status=status.to_wire(), requeue_after=0.0)  # the Event of its first Job says it
+        "conditions": list(summarise(kept, Outlook("working", Reason.ACCEPTED, _begins(run)), view.generation,
+                                     view.now))})
 
 
 def _rest(view: View) -> Move:

@@ -16,9 +16,8 @@ SETTLE = timedelta(seconds=30)
 """Job and Pod reach us by two watches: how long the end of one waits for the end of the other."""
 MAX_ENGINE_RESTARTS = 3
 JOB_PATIENCE, POD_PATIENCE = timedelta(seconds=10), timedelta(seconds=30)
-"""So long a Job waits for its pod, and a pod for its volumes, without a word about it: clouds take 10 to 30 s to make a
-volume and attach it. With a thousand runs at once each needless patch and each search for Events costs a thousand
-requests."""
+"""So long a Job waits for its pod, and a pod for its start, without a word about it: clouds take 10 to 30 s to attach a
+volume. With a thousand runs at once each needless patch and each search for Events costs a thousand requests."""
 
 
 def made_text(stage: Stage, job: str) -> str:
@@ -129,7 +128,7 @@ def _under_way(view: View, stage: Stage, job: Object, pods: list[Object]) -> Sig
     if objects.phase(pod) == "Running":
         return Sight("working", f"stage {stage}: pod {objects.name(pod)} is running", pod=pod, job=job)
     verdict = _why_pending(view, stage, pod)
-    if young(pod, view.now) and (verdict is None or verdict.reason is Reason.VOLUME_NOT_READY):
+    if verdict is None and (young(pod, view.now) or classify.lacks_volume(pod)):
         return Sight("working", made_text(stage, objects.name(job)), pod=pod, job=job)
     return _held_up(view, stage, job, verdict, pod) if verdict else Sight(
         "working", f"stage {stage}: pod {objects.name(pod)} is starting", pod=pod, job=job)

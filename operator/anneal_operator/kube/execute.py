@@ -6,7 +6,7 @@ refusal already: what it decided was decided on the belief that the write would 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -39,8 +39,6 @@ class Outcome:
     refused: tuple[WriteError, ...] = ()
     news: bool = False
     """There are refusals that the decision did not know of."""
-    told: bool = False
-    """The status was written: the API server has just answered with the resource as it is."""
 
 
 class Executor:
@@ -51,25 +49,21 @@ class Executor:
         self._memory = memory
         self._recorder = recorder
 
-    async def execute(self, facts: Facts, plan: Plan, now: datetime, live: Callable[[], bool] = bool) -> Outcome:
-        """Carry the plan out. Raises a KubeError when the pass must be tried again as it is.
-
-        `live` says whether the resource is still what the API server answered just now, not what a watch told some time
-        ago. Asked right before children are made.
-        """
-        refused = await self._write_children(facts.resource, plan, live)
+    async def execute(self, facts: Facts, plan: Plan, now: datetime) -> Outcome:
+        """Carry the plan out. Raises a KubeError when the pass must be tried again as it is."""
+        refused = await self._write_children(facts.resource, plan)
         if _signature(refused) - _signature(facts.write_errors):
             return Outcome(refused, news=True)
         updated = await self._write_status(facts.resource, plan.status)
         for event in plan.events:
             await self._recorder.record(updated, event, now)
-        return Outcome(refused, told=updated is not facts.resource)
+        return Outcome(refused)
 
-    async def _write_children(self, resource: Object, plan: Plan, live: Callable[[], bool]) -> tuple[WriteError, ...]:
+    async def _write_children(self, resource: Object, plan: Plan) -> tuple[WriteError, ...]:
         namespace, uid = meta(resource)["namespace"], meta(resource)["uid"]
         refused = [await _refusal(d.kind, d.name, self._delete(namespace, uid, d)) for d in plan.deletes]
         applies = [m for m in plan.applies if not self._is_current(m)]
-        if (plan.creates or applies) and not live():
+        if plan.creates or applies:
             await self._check_owner(resource)
         refused += [await _refusal(m["kind"], meta(m)["name"], self._create(uid, m)) for m in plan.creates]
         refused += [await _refusal(m["kind"], meta(m)["name"], self._apply(uid, m)) for m in applies]

@@ -31,9 +31,9 @@ class Noted(WorkQueue[Key]):
         super().__init__()
         self.noted: set[Key] = set()
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Key, *, urgent: bool = False) -> None:
         self.noted.add(key)
-        super().add(key)
+        super().add(key, urgent=urgent)
 
 
 def rig() -> tuple[Intake, Store, Noted]:
@@ -82,6 +82,22 @@ async def test_after_the_first_list_what_nobody_has_looked_at_comes_first() -> N
         await asyncio.sleep(0)
     await queue.stop(1)
     assert worked == ["new", "done"]
+
+
+async def test_what_nobody_has_looked_at_overtakes_what_waits() -> None:
+    intake, _, queue = rig()
+    worked: list[str] = []
+
+    async def work(key: Key) -> None:
+        worked.append(key.name)
+
+    for number, (name, status) in enumerate([("old", {"phase": "Training"}), ("new", {})]):
+        intake.event(FINETUNEJOB, False, {**resource(FINETUNEJOB, name, number + 5), "status": status})
+    queue.start(1, work)
+    while not queue.idle:
+        await asyncio.sleep(0)
+    await queue.stop(1)
+    assert worked == ["new", "old"]
 
 
 @pytest.mark.parametrize(("listed", "deaf"), [(("a", "b", "c"), True), ((), False)])

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from anneal_operator.controllers.queue import LAST_BACKOFF, Retry, WorkQueue
+from anneal_operator.controllers.queue import HEAD_START, LAST_BACKOFF, Retry, WorkQueue
 from tests.unit.operator.virtual_time import run
 
 Handle = Callable[[str], Awaitable[float | None]]
@@ -216,3 +216,23 @@ def test_depth_counts_what_waits_for_a_worker() -> None:
         return queue.depth, queue.due("c"), queue.idle
 
     assert run(scene()) == (2, 7.0, False)
+
+
+def test_an_urgent_key_overtakes_those_that_wait_but_not_for_ever() -> None:
+    async def scene() -> list[str]:
+        diary = Diary()
+        queue: WorkQueue[str] = WorkQueue()
+        for number in range(HEAD_START):
+            queue.add(f"early-{number}")
+        queue.add("urgent", urgent=True)
+        for number in range(HEAD_START):
+            queue.add(f"late-{number}", urgent=True)
+        queue.start(1, diary.handle)
+        await asyncio.sleep(1)
+        await queue.stop(1)
+        return [key for _, key in diary.entries]
+
+    order = run(scene())
+    assert order[0] == "early-0", "a thousand later, it has the first place"
+    assert order.index("urgent") < order.index("early-1")
+    assert order.index("early-1") < order.index("late-5")

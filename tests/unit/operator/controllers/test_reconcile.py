@@ -98,27 +98,12 @@ async def test_what_is_always_due_at_once_lets_others_have_their_turn(scene: Sce
     assert len(scene.facts) == STRAIGHT_ON
 
 
-async def test_a_pass_that_follows_its_own_status_patch_does_not_read_the_resource_again(scene: Scene) -> None:
+async def test_whatever_makes_children_reads_their_owner_first(scene: Scene) -> None:
     resource = scene.resource()
-
-    def decide(facts: Facts) -> Plan:
-        if "status" not in facts.resource:
-            return Plan(status={"phase": "Pending"}, requeue_after=0.0)
-        return Plan(creates=(scene.job_of(resource),), status={"phase": "Running"})
-
-    scene.decide = decide
+    scene.decide = lambda facts: Plan(creates=(scene.job_of(resource),), status={"phase": "Running"})
     await scene.reconciler.handle(KEY)
     assert [f"{call.verb} {call.kind}" for call in scene.kube.calls] == [
-        "patch FineTuneJob", "create Job", "patch FineTuneJob"]
-
-
-async def test_a_pass_that_follows_one_without_a_patch_does(scene: Scene) -> None:
-    resource = scene.resource(status={"phase": "Running"})
-    waits = iter([0.0, None])
-    scene.decide = lambda facts: Plan(creates=(scene.job_of(resource),) if len(scene.facts) > 1 else (),
-                                      status=dict(facts.resource["status"]), requeue_after=next(waits))
-    await scene.reconciler.handle(KEY)
-    assert [f"{call.verb} {call.kind}" for call in scene.kube.calls] == ["get FineTuneJob", "create Job"]
+        "get FineTuneJob", "create Job", "patch FineTuneJob"]
 
 
 async def test_a_claim_that_is_there_is_asked_for_once_and_a_missing_one_each_time(scene: Scene) -> None:
@@ -130,34 +115,6 @@ async def test_a_claim_that_is_there_is_asked_for_once_and_a_missing_one_each_ti
         await scene.reconciler.handle(KEY)
     assert [set(facts.found.claims) for facts in scene.facts] == [{"data"}] * 3
     assert scene.kube.count() == {"get": 1 + 3}
-
-
-@pytest.mark.parametrize("vanishes", [False, True])
-async def test_a_pass_that_follows_its_own_status_asks_again_once_something_has_vanished(
-    scene: Scene, vanishes: bool,
-) -> None:
-    """Children that vanish after the status was written may have vanished with their owner: it is not there to make
-    them for."""
-    resource = scene.resource()
-    job = scene.job_of(resource)
-
-    def decide(facts: Facts) -> Plan:
-        if not facts.resource.get("status"):
-            return Plan(status={"phase": "Pending"}, requeue_after=0.0)
-        if vanishes:
-            scene.store.put(POD, {"metadata": {"name": "p", "namespace": "team", "uid": "p", "resourceVersion": "1"}})
-            scene.store.drop(POD, "team", "p", "p")
-            scene.kube.remove(FINETUNEJOB, "team", "support")
-        return Plan(creates=(job,))
-
-    scene.decide = decide
-    if vanishes:
-        with pytest.raises(Retry):
-            await scene.reconciler.handle(KEY)
-    else:
-        await scene.reconciler.handle(KEY)
-    assert len(scene.kube.objects(JOB)) == (0 if vanishes else 1)
-    assert scene.kube.count()["get"] == (2 if vanishes else 0), "the owner, and the refresh after it was not found"
 
 
 async def test_a_refusal_is_a_fact_of_the_next_pass_until_it_is_over(scene: Scene) -> None:

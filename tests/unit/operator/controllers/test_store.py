@@ -30,11 +30,29 @@ def child(kind: Kind, name: str, version: int = 1, owner: str = UID) -> dict[str
 
 def test_an_older_object_than_the_known_one_is_no_news() -> None:
     store = Store()
-    assert store.put(JOB, thing(JOB, "a", 5))
-    assert not store.put(JOB, thing(JOB, "a", 4, uid="older"))
-    assert not store.put(JOB, thing(JOB, "a", 5))
-    assert store.put(JOB, thing(JOB, "a", 6))
-    assert store.get(JOB, "team", "a") == thing(JOB, "a", 6)
+    assert store.put(FINETUNEJOB, thing(FINETUNEJOB, "a", 5))
+    assert not store.put(FINETUNEJOB, thing(FINETUNEJOB, "a", 4, uid="older"))
+    assert not store.put(FINETUNEJOB, thing(FINETUNEJOB, "a", 5))
+    assert store.put(FINETUNEJOB, thing(FINETUNEJOB, "a", 6))
+    assert store.get(FINETUNEJOB, "team", "a") == thing(FINETUNEJOB, "a", 6)
+
+
+def test_a_change_that_no_decision_reads_is_no_news_but_makes_older_ones_older() -> None:
+    store = Store()
+    assert store.put(JOB, thing(JOB, "a", 5, status={"active": 1}))
+    assert not store.put(JOB, thing(JOB, "a", 7, status={"active": 1, "ready": 1}))
+    ended = {"conditions": [{"type": "Complete", "status": "True"}]}
+    assert not store.put(JOB, thing(JOB, "a", 6, status=ended)), "older than what is known"
+    assert store.put(JOB, thing(JOB, "a", 8, status=ended))
+
+
+def test_a_resource_is_new_until_somebody_has_said_something_about_it() -> None:
+    store, key = Store(), Key("FineTuneJob", "team", "a")
+    assert not store.is_new(key)
+    store.put(FINETUNEJOB, thing(FINETUNEJOB, "a", 1))
+    assert store.is_new(key)
+    store.put(FINETUNEJOB, thing(FINETUNEJOB, "a", 2, status={"phase": "Preparing"}))
+    assert not store.is_new(key)
 
 
 def test_a_late_deletion_of_an_earlier_object_of_that_name_changes_nothing() -> None:
@@ -105,11 +123,11 @@ def test_a_finetunejob_concerns_the_deployments_that_serve_it() -> None:
 
 def test_what_is_handed_out_can_be_changed_without_harm() -> None:
     store = Store()
-    store.put(JOB, thing(JOB, "a", 1, status={"active": 1}))
-    found = store.get(JOB, "team", "a")
+    store.put(FINETUNEJOB, thing(FINETUNEJOB, "a", 1, status={"phase": "Failed"}))
+    found = store.get(FINETUNEJOB, "team", "a")
     assert found
-    found["status"]["active"] = 2
-    assert store.get(JOB, "team", "a") == thing(JOB, "a", 1, status={"active": 1})
+    found["status"]["phase"] = "Pending"
+    assert store.get(FINETUNEJOB, "team", "a") == thing(FINETUNEJOB, "a", 1, status={"phase": "Failed"})
 
 
 def test_resources_are_counted_by_phase() -> None:

@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from anneal_api.conditions import Reason
+from anneal_operator.decide.classify import VOLUME_PATIENCE
 from anneal_operator.decide.facts import WriteError
-from anneal_operator.decide.sight import JOB_PATIENCE, POD_PATIENCE
+from anneal_operator.decide.sight import JOB_PATIENCE
 from tests.factories import (
     ARTIFACT,
     DATASET,
@@ -45,7 +46,7 @@ def stuck(state: Object | None = None, event: str = "", conditions: tuple[Object
         pod["status"] = {"phase": "Pending", "conditions": list(conditions), "containerStatuses": [
             {"name": "trainer", "image": "example.com/trainer:1", "state": state or waiting("ContainerCreating")}]}
         world.warnings = [make_event(pod["metadata"]["name"], event, "FailedMount")] if event else []
-        world.now += POD_PATIENCE
+        world.now += VOLUME_PATIENCE
         world.step()
         return world
     return provoke

@@ -66,7 +66,7 @@ STUCK: dict[str, tuple[dict[str, Any], str, Reason, str]] = {
 @pytest.mark.parametrize(("pod", "event", "reason", "word"), STUCK.values(), ids=STUCK)
 def test_a_pod_that_does_not_start(pod: dict[str, Any], event: str, reason: Reason, word: str) -> None:
     events = [make_event("pod-0", event, "FailedMount")] if event else []
-    verdict = classify.stuck(pod, events, WHERE, START)
+    verdict = classify.stuck(pod, events, WHERE, START + classify.VOLUME_PATIENCE)
     assert verdict
     assert (verdict.reason, verdict.terminal) == (reason, False)
     assert word in verdict.message
@@ -275,7 +275,8 @@ def test_a_claim_that_is_not_bound_is_named_with_its_reason() -> None:
     assert (named.reason, named.message.partition("Fix: ")[0]) == (
         Reason.VOLUME_NOT_READY, 'claim ws: storageclass.storage.k8s.io "fast" not found. ')
     assert "Create the StorageClass fast" in named.message
-    bare = classify.stuck(pod, [], WHERE, START, [claim()])
+    assert classify.stuck(pod, [], WHERE, START, [claim()]) is None, "it may be bound in a moment"
+    bare = classify.stuck(pod, [], WHERE, START + classify.VOLUME_PATIENCE, [claim()])
     assert bare
     assert "claim ws: no storage class is set" in bare.message
     assert "the default" in bare.message
@@ -283,7 +284,8 @@ def test_a_claim_that_is_not_bound_is_named_with_its_reason() -> None:
 
 def test_claims_that_wait_as_they_should_are_not_blamed() -> None:
     event = make_event("ws", "waiting for first consumer to be created before binding", "WaitForFirstConsumer")
-    verdict = classify.stuck(mounting(unscheduled(UNBOUND), "ws"), [event], WHERE, START, [claim(storageClassName="x")])
+    late = START + classify.VOLUME_PATIENCE
+    verdict = classify.stuck(mounting(unscheduled(UNBOUND), "ws"), [event], WHERE, late, [claim(storageClassName="x")])
     assert verdict
     assert verdict.message.startswith(f"{WHERE}, pod pod-0: {UNBOUND}"[:40])
     other = classify.stuck(mounting(unscheduled(GPU), "ws"), [], WHERE, START, [claim()])

@@ -9,6 +9,7 @@ from anneal_api.finetunejob import FineTuneJobSpec
 from anneal_api.finetunejob_status import ProgressStatus
 from anneal_api.run import Stage, parse_progress
 from anneal_operator.decide import progress
+from anneal_operator.decide.classify import VOLUME_PATIENCE
 from anneal_operator.decide.progress import EVERY
 from anneal_operator.decide.sight import JOB_PATIENCE, POD_PATIENCE
 from anneal_operator.desired.stage import claims_of
@@ -178,6 +179,10 @@ def test_a_start_costs_no_search_for_events_and_no_word_of_its_own() -> None:
         assert (world.needs().events_of, world.step().requeue_after) == ((), EVERY.total_seconds())
         assert world.status == said
     world.now += POD_PATIENCE
+    assert world.needs().events_of, "somebody may have said why"
+    world.step()
+    assert world.status == said
+    world.now += VOLUME_PATIENCE - POD_PATIENCE
     world.step()
     assert world.condition("Ready")["reason"] == "VolumeNotReady"
 
@@ -220,7 +225,6 @@ def test_what_lasts_is_looked_at_more_seldom() -> None:
 
 def test_claims_are_asked_for_before_the_run_and_not_after() -> None:
     world = World(make_finetunejob())
-    world.step()
     assert set(world.needs().claims) == {"models", "data"}
     world.step()
     assert world.needs().claims == ()

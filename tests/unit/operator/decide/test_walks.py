@@ -31,17 +31,31 @@ def test_every_stage_is_one_job_and_the_run_ends_published(spec: dict[str, objec
     settled(world)
 
 
-def test_the_run_is_announced_before_the_first_child_is_made() -> None:
+def test_the_first_run_begins_with_its_first_job() -> None:
     world = World(make_finetunejob())
-    plan = world.step()
-    assert world.created == []
+    world.step()
     assert world.status["run"]["state"] == "Running"
     assert world.condition("Ready")["status"] == "False"
     assert world.condition("Reconciling")["status"] == "True"
-    assert (world.status["phase"], plan.requeue_after) == ("Pending", 0.0)
-    world.step()
+    assert world.status["phase"] == "Preparing"
     run, made = world.status["run"]["id"], [name.removeprefix("support-0f8fad5b-") for name in world.created]
     assert made == [f"ws-{run}", f"run-{run}", "prepare-0"]
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_first_run_whose_beginning_nobody_heard_of_is_taken_up_or_makes_room(edited: bool) -> None:
+    """The operator ended after it had made the first Job and before it said so; the spec may be edited meanwhile."""
+    world = World(make_finetunejob())
+    world.step()
+    first = world.status["run"]["id"]
+    world.resource["status"] = {}
+    if edited:
+        world.spec(training={"epochs": 2})
+    world.run()
+    assert world.status["phase"] == "Succeeded"
+    assert (world.status["run"]["id"] == first) is not edited
+    assert sorted(world.created) == sorted(set(world.created)) or edited
+    assert [name for name in world.deleted if "prepare" in name] == (["support-0f8fad5b-prepare-0"] if edited else [])
 
 
 def test_the_timeline_tells_each_moment_once_and_in_order() -> None:

@@ -57,7 +57,7 @@ async def test_the_order_is_deletes_creates_applies_status_events(scene: Scene) 
     old = scene.have(JOB, "old")
     plan = Plan(deletes=(Delete("batch/v1", "Job", "old", meta(old)["uid"]),), creates=(scene.manifest(JOB, "new"),),
                 applies=(scene.manifest(SERVICE, "svc"),), status={"phase": "Pending"}, events=(DONE,))
-    assert await scene.execute(plan) == Outcome(told=True)
+    assert await scene.execute(plan) == Outcome()
     assert scene.verbs() == ["delete Job", "create Job", "apply Service", "patch FineTuneJob", "create Event"]
 
 
@@ -101,7 +101,7 @@ async def test_what_is_applied_already_is_not_applied_again(scene: Scene) -> Non
 async def test_creating_what_we_have_made_already_is_fine(scene: Scene) -> None:
     scene.kube.add(scene.manifest(JOB, "new"))  # made by a pass that ended before it saw the answer
     plan = Plan(creates=(scene.manifest(JOB, "new"),), status={"phase": "Pending"})
-    assert await scene.execute(plan) == Outcome(told=True)
+    assert await scene.execute(plan) == Outcome()
     assert [meta(job)["name"] for job in scene.store.children(scene.uid).jobs] == ["new"]
 
 

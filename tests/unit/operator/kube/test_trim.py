@@ -5,14 +5,23 @@ from typing import Any
 import pytest
 
 from anneal_operator.desired.names import labels
-from anneal_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, JOB, POD
+from anneal_operator.kube.kinds import CONFIG_MAP, DEPLOYMENT, FINETUNEJOB, JOB, POD, Kind
 from anneal_operator.kube.trim import LAST_APPLIED, trim
 
 
-def test_a_job_is_remembered_without_its_template() -> None:
-    job = {"kind": "Job", "metadata": {"name": "a"}, "spec": {"template": {}}, "status": {"active": 1}}
-    assert trim(JOB, job) == {"kind": "Job", "metadata": {"name": "a"}, "status": {"active": 1}}
+def test_of_a_job_is_remembered_how_it_ended() -> None:
+    end = [{"type": "Complete", "status": "True"}]
+    job = {"kind": "Job", "metadata": {"name": "a"}, "spec": {"template": {}},
+           "status": {"conditions": end, "succeeded": 1}}
+    assert trim(JOB, job) == {"kind": "Job", "metadata": {"name": "a"}, "status": {"conditions": end}}
     assert "spec" in job
+
+
+@pytest.mark.parametrize(("kind", "kept"), [(POD, {"name": "a"}), (FINETUNEJOB, {
+    "name": "a", "resourceVersion": "5", "finalizers": ["f"]})])
+def test_what_changes_without_a_meaning_for_us_is_not_remembered_of_children(kind: Kind, kept: dict[str, Any]) -> None:
+    about = {"name": "a", "resourceVersion": "5", "finalizers": ["f"]}
+    assert trim(kind, {"metadata": about})["metadata"] == kept
 
 
 def test_a_pod_is_remembered_by_node_claims_and_resources() -> None:
