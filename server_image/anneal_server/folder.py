@@ -52,12 +52,12 @@ def check_weights(folder: Path) -> None:
     """Weights must be there, whole, as safetensors."""
     if (folder / SHARD_INDEX).is_file():
         check_shards(folder)
-    elif not any(folder.glob("*.safetensors")):
+    elif not any(path.is_file() for path in folder.glob("*.safetensors")):
         pickles = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
         if pickles:
             raise mismatch(f"{folder} holds pickle weights only ({pickles[0]}), which run code when loaded; "
                            "convert them: model.save_pretrained(folder, safe_serialization=True)")
-        raise missing(f"{folder} has no weights: no file ends with .safetensors")
+        raise missing(f"{folder} has no weights: no file that can be read ends with .safetensors")
 
 
 def check_shards(folder: Path) -> None:

@@ -20,6 +20,12 @@ def no_weights(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
 
 
+def dangling_weights(folder: Path) -> None:
+    """A copy of a Hugging Face cache without its blobs."""
+    no_weights(folder)
+    (folder / "model.safetensors").symlink_to("../../blobs/gone")
+
+
 def no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
 
@@ -60,7 +66,8 @@ def index(folder: Path, *shards: str) -> None:
 
 @pytest.mark.parametrize(("damage", "code", "words"), [
     (pickle_only, ExitCode.MODEL_MISMATCH, "holds pickle weights only (pytorch_model.bin)"),
-    (no_weights, ExitCode.MODEL_NOT_FOUND, "no file ends with .safetensors"),
+    (no_weights, ExitCode.MODEL_NOT_FOUND, "no file that can be read ends with .safetensors"),
+    (dangling_weights, ExitCode.MODEL_NOT_FOUND, "no file that can be read ends with .safetensors"),
     (no_config, ExitCode.MODEL_NOT_FOUND, "has no config.json"),
     (bare_adapter, ExitCode.MODEL_NOT_FOUND, "is a LoRA adapter without manifest.json"),
     (remote_code, ExitCode.MODEL_MISMATCH, "auto_map; model_type 'exotic'"),
