@@ -1,8 +1,9 @@
 """The simulated node: pods of held stages run until they are let go, many pods move at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
+from anneal_operator.desired.names import LABEL_NAME, LABEL_STAGE
 from tests.rig.api import Api, Object
 from tests.rig.player import Player
 
@@ -17,7 +18,7 @@ class Kubelet(Player):
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._moving: set[asyncio.Task[None]] = set()
         self.free: set[str] = set()
-        """Namespaces in which no pod is held."""
+        """Resources whose pods are not held, by name."""
 
     async def _quietly(self, act: Callable[[Object], Awaitable[None]], item: Object) -> None:
         task = asyncio.create_task(self._move(act, item))
@@ -28,14 +29,15 @@ class Kubelet(Player):
         async with self._gate:
             await super()._quietly(act, item)
 
-    async def release(self, namespace: str, stage: str) -> None:
-        """Let the held pods of a stage end, in this namespace."""
-        self.free.add(namespace)
-        for pod in await self.api.list("Pod", namespace, f"anneal.dev/stage={stage}"):
-            await self._quietly(self.play_pod, pod)
+    async def let_go(self, names: Iterable[str], namespaces: Iterable[str], stage: str) -> None:
+        """Let the held pods of a stage end that belong to these resources."""
+        self.free.update(names)
+        for namespace in namespaces:
+            for pod in await self.api.list("Pod", namespace, f"{LABEL_STAGE}={stage}"):
+                await self._quietly(self.play_pod, pod)
 
     def _held(self, pod: Object) -> bool:
-        return pod["metadata"]["namespace"] not in self.free and super()._held(pod)
+        return pod["metadata"]["labels"].get(LABEL_NAME) not in self.free and super()._held(pod)
 
     async def _patch(self, pod: Object, status: Object) -> None:
         # What is done about an older state of a pod must fail, or a pod that has ended would run again.

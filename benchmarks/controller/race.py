@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,9 @@ class Load:
         return tuple(f"team-{n}" for n in range((self.count - 1) // IN_NAMESPACE + 1))
 
     @property
-    def freed(self) -> tuple[str, ...]:
-        """The namespaces whose resources are released."""
-        share = -(-self.released * len(self.namespaces) // self.count)
-        return self.namespaces[:share]
+    def names(self) -> tuple[str, ...]:
+        """In order of their creation; the first ones go to their end."""
+        return tuple(f"ftj-{number}" for number in range(self.count))
 
     def place(self, number: int) -> str:
         """The namespace of one resource."""
@@ -120,8 +119,8 @@ class Course:
     async def _life(self) -> Figures:
         """Many are created; their first pods are held, so that arriving and converging do not mix; then they go."""
         load = self._load
-        count, names = load.count, [f"ftj-{n}" for n in range(load.count)]
-        going = {name for number, name in enumerate(names) if load.place(number) in load.freed}
+        count, names = load.count, load.names
+        going = set(names[:load.released])
         self._node.hold.add("prepare")
         start, began = self._mark(), time.monotonic()
         await self._arrive(names)
@@ -132,8 +131,7 @@ class Course:
         await self._still()
         running = await self._quiet("running")
         middle, released = self._mark(), time.monotonic()
-        for namespace in load.freed:
-            await self._node.release(namespace, "prepare")
+        await self._node.let_go(going, load.namespaces, "prepare")
         await self._until(lambda: self._done >= going, "the end of each")
         ended = time.monotonic()
         self._say(f"{len(going)} have ended after {ended - released:.0f} s")
@@ -200,7 +198,7 @@ class Course:
         return {"firstJobSeconds": round(seconds, 2), "writesForSettled": len(others),
                 "requests": audit.by_kind(others)}
 
-    async def _arrive(self, names: list[str]) -> None:
+    async def _arrive(self, names: Sequence[str]) -> None:
         """Create at random moments, so many a second, by a schedule that was made before."""
         pace, clock, due = random.Random(1), time.monotonic(), 0.0
         tasks = []

@@ -1,11 +1,17 @@
 """How the controller benchmark counts, and when it says that a goal is missed."""
 
+import asyncio
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.controller import audit, race, report
+from anneal_operator.desired.names import LABEL_NAME, LABEL_STAGE
+from benchmarks.controller import audit, report
+from benchmarks.controller.kubelet import Kubelet
 from benchmarks.controller.plane import USER
+from tests.rig.api import Api
+from tests.rig.player import End
 
 
 def entry(verb: str, resource: str, name: str, second: float, user: str = USER, **more: Any) -> str:
@@ -52,13 +58,37 @@ def test_each_phase_is_shared_by_those_that_went_through_it(tmp_path: Path) -> N
     assert audit.each_kind(phases) == {"create jobs": 1.5 + 1, "patch finetunejobs/status": 2}
 
 
-def test_some_of_many_go_to_their_end_by_whole_namespaces() -> None:
-    load = race.Load(3000, 1000, 20)
-    assert load.freed == ("team-0",)
-    assert race.Load(3000, 3000, 20).freed == load.namespaces
-    assert sum(load.place(number) in load.freed for number in range(load.count)) == 1000
+def test_a_title_says_how_many_go_to_their_end() -> None:
     title = report.title({"count": 3000, "released": 1000, "rate": 2.5})
     assert title == "3,000 FineTuneJobs, 2.5 a second, 1,000 to the end"
+
+
+class Pods(Api):
+    """Lists running pods of the first stage, and writes down which of them are patched."""
+
+    def __init__(self, owners: Iterable[str]) -> None:
+        self.patched: list[str] = []
+        self._pods = [{
+            "metadata": {"name": f"pod-of-{name}", "namespace": "team-0", "uid": name, "resourceVersion": "1",
+                         "labels": {LABEL_NAME: name, LABEL_STAGE: "prepare"}},
+            "spec": {"nodeName": "n", "containers": [{"name": "trainer", "image": "i"}]},
+            "status": {"phase": "Running"}} for name in owners]
+
+    async def list(self, *_: Any, **__: Any) -> Any:
+        return self._pods
+
+    async def patch(self, kind: str, namespace: str, name: str, *_: Any, **__: Any) -> Any:
+        self.patched.append(name)
+
+
+async def test_only_the_pods_of_those_that_are_let_go_come_to_their_end() -> None:
+    api = Pods(["ftj-0", "ftj-1", "ftj-2"])
+    node = Kubelet(api, ("team-0",))
+    node.script, node.hold = (lambda pod: End(0)), {"prepare"}
+    await node.let_go({"ftj-1"}, ("team-0",), "prepare")
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert api.patched == ["pod-of-ftj-1"]
 
 
 def test_percentiles_are_values_that_occurred() -> None:
