@@ -21,6 +21,8 @@ PATHS |= {
     "ValidatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
     "ValidatingWebhookConfiguration": "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
 }
+PATIENCE = 90.0
+"""Seconds: a claim that nobody has complained about may take one minute, and is looked at every ten seconds."""
 
 
 def quota(**hard: str) -> Object:
@@ -130,7 +132,7 @@ async def told(api: Api, case: Case, namespace: str) -> str:
         return (ready.get("reason"), case.says in message, case.fix in fix) == (case.reason, True, True)
 
     try:
-        resource = await api.until("FineTuneJob", namespace, "run", holds, timeout=60)
+        resource = await api.until("FineTuneJob", namespace, "run", holds, timeout=PATIENCE)
     except TimeoutError:
         seen = condition(await api.get("FineTuneJob", namespace, "run"), "Ready")
         return f"{namespace}: {seen.get('reason')}: {seen.get('message')}"
