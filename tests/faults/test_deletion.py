@@ -102,17 +102,14 @@ async def test_a_stranger_s_object_under_a_name_of_ours_is_left_alone(world: Wor
     placed: list[Object] = []
 
     async def take(write: Write) -> None:
-        """At the first write of the run its uid is known, and so are the names of its children."""
-        if not placed:
-            status = write.answer["status"]["run"]["id"]
-            part = {"PersistentVolumeClaim": "ws", "ConfigMap": "run"}[kind]
-            name = f"run-{write.answer['metadata']['uid'][:8]}-{part}-{status}"
-            manifest: Object = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
+        """The stranger comes just before us."""
+        if write.body.get("kind") == kind and not placed:
+            manifest: Object = {"apiVersion": "v1", "kind": kind, "metadata": {"name": write.body["metadata"]["name"]}}
             if spec := FOREIGN[kind]:
                 manifest["spec"] = spec
             placed.append(await world.api.create(manifest, world.namespace))
 
-    world.proxy.after.append(take)
+    world.proxy.before.append(take)
     await world.api.create(finetunejob("run"), world.namespace)
     await world.until("FineTuneJob", "run", "False", "NameTaken", 30)
     await world.api.delete("FineTuneJob", world.namespace, "run")
