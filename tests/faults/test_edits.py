@@ -9,7 +9,8 @@ from anneal_api.crd import KINDS, schema
 from anneal_api.finetunejob import RUN_FIELDS
 from tests.rig.api import ApiError, Object
 from tests.rig.lives import train
-from tests.rig.world import World
+from tests.rig.proxy import Write
+from tests.rig.world import World, finetunejob
 
 pytestmark = pytest.mark.apiserver
 
@@ -47,6 +48,28 @@ async def test_a_run_under_way_is_not_reshaped_and_the_rest_may_change(world: Wo
     assert await _pods(world) == pods
     await world.player.release(world.namespace, "train")
     await world.until("FineTuneJob", "run", "True", "Published", 60)
+
+
+async def test_an_edit_in_the_moment_before_a_run_is_told_makes_another_run_and_leaves_nothing(world: World) -> None:
+    """The first Job is made before the status says so. Until it does, every field may change."""
+    edited: list[Object] = []
+
+    async def edit(write: Write) -> None:
+        if (write.method, write.resource, write.status) == ("POST", "jobs", 201) and not edited:
+            made = write.answer["metadata"]["labels"]["anneal.dev/run"]
+            changes = {"spec": {"training": {"epochs": 1}}}
+            edited.append({"run": made, **await world.api.patch("FineTuneJob", world.namespace, "run", changes)})
+
+    world.proxy.after.append(edit)
+    killed = world.kill_at(lambda write: (write.method, write.resource) == ("POST", "jobs"), after=True)
+    await world.api.create(finetunejob("run"), world.namespace)
+    done = await world.until("FineTuneJob", "run", "True", "Published", 60)
+    assert killed.seconds_to_resume() < 30
+    run = done["status"]["run"]["id"]
+    assert (run != edited[0]["run"], done["status"]["run"]["generation"]) == (True, 2)
+    for kind in ("Job", "ConfigMap", "PersistentVolumeClaim"):
+        left = await world.api.list(kind, world.namespace, f"anneal.dev/uid={done['metadata']['uid']}")
+        assert {child["metadata"]["labels"]["anneal.dev/run"] for child in left} <= {run}
 
 
 async def _pods(world: World) -> list[str]:
