@@ -3,7 +3,7 @@
 import copy
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ class FakeKube:
 
     async def pages(
         self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
-    ) -> AsyncIterator[Listing]:
+    ) -> AsyncGenerator[Listing, None]:
         self._called("list", kind, "")
         found = [o for (k, n, _), o in self._objects.items() if k == kind.name and namespace in (None, n)]
         matching = [copy.deepcopy(o) for o in found if _has_labels(o, labels) and _has_fields(o, fields)]

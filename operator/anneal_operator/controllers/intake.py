@@ -22,6 +22,8 @@ EARLY = (5.0, 30.0)
 """Seconds until the first resyncs. Kopf reads its first lists after we have read ours, and says nothing about what
 vanished in between."""
 RELIST_SECONDS = 1.0
+SOME = 20
+"""Objects that are put away at a stretch: a few milliseconds."""
 JITTER = 0.1
 
 log = logging.getLogger(__name__)
@@ -83,7 +85,9 @@ class Intake:
         version = 0
         async for page in self._client.pages(kind, namespace, labels=CHILD_SELECTOR if kind in CHILDREN else ""):
             version = page.version
-            for obj in page.items:
+            for number, obj in enumerate(page.items):
+                if number % SOME == 0:
+                    await asyncio.sleep(0)  # the next page is asked for meanwhile, and a probe is answered
                 listed.add((meta(obj)["namespace"], meta(obj)["name"]))
                 if self._store.put(kind, obj) and not first:
                     self._differs(kind, obj)

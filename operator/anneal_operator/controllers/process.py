@@ -154,7 +154,8 @@ async def _wait_for_kinds(client: KubeClient, namespaces: tuple[str, ...]) -> No
     for kind in RESOURCES:
         while True:
             try:
-                await anext(client.pages(kind, namespaces[0] if namespaces else None))
+                async with contextlib.aclosing(client.pages(kind, namespaces[0] if namespaces else None)) as pages:
+                    await anext(pages)
                 break
             except NotFound:
                 log.warning("the API server does not know %s: install the CRDs of Anneal; waiting", kind.plural)

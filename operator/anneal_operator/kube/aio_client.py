@@ -3,11 +3,12 @@
 Generated model classes cost much time and memory per object and drop fields they do not know.
 """
 
+import asyncio
 import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -71,21 +72,30 @@ class AioKubeClient:
         await self._rest.close()
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        return await self._read("get", kind, kind.path(namespace, name))
+        return _parsed(await self._request("get", kind, kind.path(namespace, name), "GET", query={}, timeout=TIMEOUT))
 
     async def pages(
         self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
-    ) -> AsyncIterator[Listing]:
+    ) -> AsyncGenerator[Listing, None]:
         query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields}
         query = {key: value for key, value in query.items() if value}
-        while True:
-            page = await self._read("list", kind, kind.path(namespace), query, timeout=3 * TIMEOUT)
-            version = str(meta(page).get("resourceVersion", ""))
-            items = tuple(_named(kind, item) for item in page.get("items") or ())
-            yield Listing(items, int(version) if version.isdigit() else 0)
-            if not (token := meta(page).get("continue")):
-                return
-            query = {**query, "continue": token}
+        coming: asyncio.Task[bytes] | None = asyncio.create_task(self._page(kind, namespace, query))
+        try:
+            while coming:
+                page = _parsed(await coming)
+                token, version = meta(page).get("continue"), str(meta(page).get("resourceVersion", ""))
+                # The server works on the next page while this one is put away; only its bytes wait.
+                coming = asyncio.create_task(
+                    self._page(kind, namespace, {**query, "continue": token})) if token else None
+                items = tuple(_named(kind, item) for item in page.get("items") or ())
+                yield Listing(items, int(version) if version.isdigit() else 0)
+        finally:
+            if coming:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+
+    async def _page(self, kind: Kind, namespace: str | None, query: Mapping[str, str]) -> bytes:
+        return await self._request("list", kind, kind.path(namespace), "GET", query=query, timeout=3 * TIMEOUT)
 
     async def create(self, kind: Kind, manifest: Object) -> Object:
         path = kind.path(meta(manifest)["namespace"])
@@ -123,11 +133,6 @@ class AioKubeClient:
         body = await self._request("log", POD, POD.path(namespace, request.pod, "log"), "GET", query=query,
                                    timeout=TIMEOUT)
         return body.decode(errors="replace")
-
-    async def _read(
-        self, verb: str, kind: Kind, path: str, query: Mapping[str, str] | None = None, timeout: float = TIMEOUT,
-    ) -> Object:
-        return _parsed(await self._request(verb, kind, path, "GET", query=query or {}, timeout=timeout))
 
     async def _write(
         self, verb: str, kind: Kind, path: str, method: str, content_type: str, body: Object,

@@ -1,6 +1,6 @@
 """The seam between the operator and the API server. tests/fakes.py has the other implementation, in memory."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -39,9 +39,10 @@ class KubeClient(Protocol):
 
     def pages(
         self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
-    ) -> AsyncIterator[Listing]:
+    ) -> AsyncGenerator[Listing, None]:
         """Read all objects that the selectors match, page by page, all as of one version; namespace None reads all
-        namespaces. Raises Expired when that version is no longer kept: begin again.
+        namespaces. The next page is asked for while one is looked at: close what is not read to its end. Raises
+        Expired when that version is no longer kept: begin again.
         """
         ...
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,19 @@ async def test_a_list_comes_page_by_page_and_the_kind_of_each_item_is_named(rig:
     assert rig.server.asked[0].query == {
         "limit": "500", "labelSelector": "x=y,z", "fieldSelector": "status.phase=Running"}
     assert rig.server.asked[1].query["continue"] == "t0k&n"
+
+
+async def test_the_next_page_is_asked_for_while_one_is_looked_at_and_given_up_with_the_list(rig: Rig) -> None:
+    for name in "abc":
+        rig.server.will({"metadata": {"continue": name}, "items": [{"metadata": {"name": name}}]})
+    async with aclosing(rig.client.pages(POD, None)) as pages:
+        await anext(pages)
+        async with asyncio.timeout(5):
+            while len(rig.server.asked) < 2:
+                await asyncio.sleep(0)
+        await anext(pages)
+    assert [asked.query.get("continue") for asked in rig.server.asked][:2] == [None, "a"]
+    assert not [task for task in asyncio.all_tasks() if "AioKubeClient._page" in repr(task.get_coro())]
 
 
 async def test_a_list_that_expires_between_two_pages_says_so(rig: Rig) -> None:

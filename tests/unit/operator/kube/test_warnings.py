@@ -1,7 +1,7 @@
 """One question for all who wait in a namespace, and none while the answer is fresh."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -33,7 +33,7 @@ class SlowKube(FakeKube):
 
     async def pages(
         self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
-    ) -> AsyncIterator[Listing]:
+    ) -> AsyncGenerator[Listing, None]:
         await asyncio.sleep(0)
         self.clock.now += self.seconds
         async for page in super().pages(kind, namespace, labels=labels, fields=fields):
