@@ -128,6 +128,8 @@ class Course:
         arrived = time.monotonic()
         self._say(f"{count} created in {arrived - began:.0f} s")
         latency = audit.latencies(self._read(), names)
+        # What the cluster still owes them would be counted as what the contender does about those that go on.
+        await self._until(lambda: self._running() == count, "a running pod for each")
         await self._still()
         running = await self._quiet("running")
         middle, released = self._mark(), time.monotonic()
@@ -215,6 +217,9 @@ class Course:
     def _jobs_of(self, names: set[str]) -> int:
         self._read()
         return len(self._started & names)
+
+    def _running(self) -> int:
+        return len({pod for pod in self._node.started if pod.startswith("ftj-")})
 
     def _read(self) -> list[Request]:
         new, self._offset = audit.read(self._log, self._offset)
