@@ -88,6 +88,12 @@ def make_pod(name: str = "pod-0", *, job: str = "support-0f8fad5b-train-0", stag
     }
 
 
+def unscheduled(text: str) -> Object:
+    """A pod that the scheduler finds no node for, and its words."""
+    return make_pod(phase="Pending", state={"waiting": {}},
+                    conditions=(make_condition("PodScheduled", "False", "Unschedulable", text),))
+
+
 def exited(code: int, message: str = "", reason: str = "", seconds: float = 5) -> Object:
     """The state of a container that has ended."""
     return {"terminated": {"exitCode": code, "message": message, "startedAt": at(seconds - 1),

@@ -21,8 +21,6 @@ ACCOUNT = "contender"
 USER = f"system:serviceaccount:{SYSTEM}:{ACCOUNT}"
 POISON = "poison"
 """Names that begin so belong to resources whose Jobs an admission policy refuses for ever."""
-
-
 GARBAGE = {"GOGC": "400", "GOMEMLIMIT": "6GiB"}
 """At Go's default the API server spends a sixth of its time collecting garbage, on cores that all have to share. The
 limit is for ten thousand resources."""

@@ -18,6 +18,8 @@ from tests.rig.api import Api, path_of
 from tests.rig.world import finetunejob
 
 IN_NAMESPACE = 1000
+MANY = "ftj"
+"""Names of those whose life is measured begin so."""
 CROWD = 100
 """Resources that are created beside a poisoned one."""
 STALLED_SECONDS = 60.0
@@ -43,7 +45,7 @@ class Load:
     @property
     def names(self) -> tuple[str, ...]:
         """In order of their creation; the first ones go to their end."""
-        return tuple(f"ftj-{number}" for number in range(self.count))
+        return tuple(f"{MANY}-{number}" for number in range(self.count))
 
     def place(self, number: int) -> str:
         """The namespace of one resource."""
@@ -219,7 +221,7 @@ class Course:
         return len(self._started & names)
 
     def _running(self) -> int:
-        return len({pod for pod in self._node.started if pod.startswith("ftj-")})
+        return len({pod for pod in self._node.started if pod.startswith(f"{MANY}-")})
 
     def _read(self) -> list[Request]:
         new, self._offset = audit.read(self._log, self._offset)

@@ -102,7 +102,7 @@ def _unschedulable(
     text = _unscheduled(pod)
     if not text:
         return None
-    if lacks_volume(pod):
+    if _NO_VOLUME.search(text):
         return _no_volume(pod, about, text, events, claims, late=_age(pod, now) >= VOLUME_PATIENCE)
     if (known := sense(text)) and known.reason is Reason.CLAIM_NOT_FOUND:
         return Verdict.of(known.reason, f"{about}: {text}", fix=known.fix)

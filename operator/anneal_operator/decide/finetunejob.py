@@ -206,7 +206,7 @@ def _keeps_workspace(view: View) -> bool:
 
 def _events(view: View, status: FineTuneJobStatus, outlook: Outlook) -> tuple[Event, ...]:
     """What has happened to the stages, in one Event: each is a write, and a transition is one thing to a reader."""
-    found = _told([*_begun(view, status), *(event for old, new in zip(view.status.stages, status.stages, strict=True)
+    found = _told([*_accepted(view, status), *(event for old, new in zip(view.status.stages, status.stages, strict=True)
                                             if (event := _stage_event(old, new)))])
     for mark in progress.passed(view.status.progress, status.progress):
         assert status.progress is not None
@@ -218,7 +218,7 @@ def _events(view: View, status: FineTuneJobStatus, outlook: Outlook) -> tuple[Ev
     return tuple(found)
 
 
-def _begun(view: View, status: FineTuneJobStatus) -> tuple[Event, ...]:
+def _accepted(view: View, status: FineTuneJobStatus) -> tuple[Event, ...]:
     """That the run has its first Job."""
     if view.run.start_time or status.run is None or not status.run.start_time:
         return ()

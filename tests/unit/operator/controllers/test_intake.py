@@ -66,38 +66,34 @@ class Clock:
         return self.now
 
 
+async def worked_on(queue: WorkQueue[Key]) -> list[str]:
+    """Names, in the order in which one worker takes them."""
+    names: list[str] = []
+
+    async def work(key: Key) -> None:
+        names.append(key.name)
+
+    queue.start(1, work)
+    while not queue.idle:
+        await asyncio.sleep(0)
+    await queue.stop(1)
+    return names
+
+
 async def test_after_the_first_list_what_nobody_has_looked_at_comes_first() -> None:
     kube, store, queue = FakeKube(), Store(), Noted()
     for name, phase in (("done", "Succeeded"), ("new", "")):
         kube.add({"apiVersion": FINETUNEJOB.api_version, "kind": FINETUNEJOB.name, "spec": {},
                   "metadata": {"name": name, "namespace": "team"}, "status": {"phase": phase}})
     await Intake(kube, store, queue, WatchHealth(), Metrics(), (), lambda uid: None).resync(first=True)
-    worked: list[str] = []
-
-    async def work(key: Key) -> None:
-        worked.append(key.name)
-
-    queue.start(1, work)
-    while not queue.idle:
-        await asyncio.sleep(0)
-    await queue.stop(1)
-    assert worked == ["new", "done"]
+    assert await worked_on(queue) == ["new", "done"]
 
 
 async def test_what_nobody_has_looked_at_overtakes_what_waits() -> None:
     intake, _, queue = rig()
-    worked: list[str] = []
-
-    async def work(key: Key) -> None:
-        worked.append(key.name)
-
     for number, (name, status) in enumerate([("old", {"phase": "Training"}), ("new", {})]):
         intake.event(FINETUNEJOB, False, {**resource(FINETUNEJOB, name, number + 5), "status": status})
-    queue.start(1, work)
-    while not queue.idle:
-        await asyncio.sleep(0)
-    await queue.stop(1)
-    assert worked == ["new", "old"]
+    assert await worked_on(queue) == ["new", "old"]
 
 
 @pytest.mark.parametrize(("listed", "deaf"), [(("a", "b", "c"), True), ((), False)])

@@ -54,7 +54,7 @@ def test_a_first_run_whose_beginning_nobody_heard_of_is_taken_up_or_makes_room(e
     world.run()
     assert world.status["phase"] == "Succeeded"
     assert (world.status["run"]["id"] == first) is not edited
-    assert sorted(world.created) == sorted(set(world.created)) or edited
+    assert world.created.count("support-0f8fad5b-prepare-0") == 1 + edited
     assert [name for name in world.deleted if "prepare" in name] == (["support-0f8fad5b-prepare-0"] if edited else [])
 
 
