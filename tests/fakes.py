@@ -1,5 +1,6 @@
 """A KubeClient in memory: resourceVersions, uids, generations, preconditions, conflicts, and failures on demand."""
 
+import asyncio
 import copy
 import itertools
 from collections import Counter, defaultdict
@@ -9,14 +10,14 @@ from typing import Any
 
 from anneal_operator.decide.facts import LogRequest, Object
 from anneal_operator.kube import errors
-from anneal_operator.kube.client import FIELD_MANAGER, Listing, merge_patch
+from anneal_operator.kube.client import FIELD_MANAGER, Change, Listing, merge_patch
 from anneal_operator.kube.execute import covers
 from anneal_operator.kube.kinds import BY_NAME, EVENT, Kind, meta
 
 CREATED = "2026-01-01T00:00:00Z"
 PAGE = 2
 """Objects on one page of a list: few, so that lists have several."""
-READS = frozenset({"get", "list", "log"})
+READS = frozenset({"get", "list", "watch", "log"})
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,9 @@ class FakeKube:
         self._versions = itertools.count(1)
         self._uids = (f"00000000-0000-0000-0000-{n:012d}" for n in itertools.count(1))
         self._failures: dict[tuple[str, str], list[errors.KubeError]] = defaultdict(list)
+        self._changes: list[tuple[str, Change]] = []
+        self._news = asyncio.Event()
+        self._cuts = 0
 
     # what tests say and ask
 
@@ -59,6 +63,9 @@ class FakeKube:
     def remove(self, kind: Kind, namespace: str, name: str) -> None:
         """Take an object away together with what it owns, as the garbage collector would."""
         gone = self._objects.pop((kind.name, namespace, name))
+        version = self._version()
+        about = {**meta(gone), "resourceVersion": str(version)}
+        self._tell(kind.name, Change(version, {**gone, "metadata": about}, deleted=True))
         for child in [o for o in self._objects.values() if _is_owned_by(o, meta(gone)["uid"])]:
             self.remove(BY_NAME[child["kind"]], namespace, meta(child)["name"])
 
@@ -70,6 +77,11 @@ class FakeKube:
     def fail(self, verb: str, kind: Kind, error: errors.KubeError, times: int = 1) -> None:
         """Let the next requests of this verb and kind fail."""
         self._failures[verb, kind.name] += [error] * times
+
+    def cut_watches(self) -> None:
+        """End all watches, as the API server does from time to time."""
+        self._cuts += 1
+        self._wake()
 
     def count(self) -> Counter[str]:
         """How often each verb was used."""
@@ -94,6 +106,21 @@ class FakeKube:
         version = self._version()
         for start in range(0, max(1, len(matching)), PAGE):
             yield Listing(tuple(matching[start : start + PAGE]), version)
+
+    async def watch(
+        self, kind: Kind, namespace: str | None, version: int, *, labels: str = "",
+    ) -> AsyncGenerator[Change, None]:
+        self._called("watch", kind, "")
+        told, cuts = 0, self._cuts
+        while self._cuts == cuts:
+            news = self._news
+            for name, change in self._changes[told:]:
+                told += 1
+                obj = change.obj or {}
+                if name == kind.name and change.version > version and namespace in (None, meta(obj)["namespace"]) \
+                        and _has_labels(obj, labels):
+                    yield copy.deepcopy(change)
+            await news.wait()
 
     async def create(self, kind: Kind, manifest: Object) -> Object:
         name = meta(manifest)["name"]
@@ -169,9 +196,19 @@ class FakeKube:
             return before
         if before is not None and before.get("spec") != obj.get("spec"):
             about["generation"] = int(meta(before)["generation"]) + 1
-        about["resourceVersion"] = str(self._version())
+        version = self._version()
+        about["resourceVersion"] = str(version)
         self._objects[place] = {**obj, "metadata": about}
+        self._tell(obj["kind"], Change(version, self._objects[place]))
         return self._objects[place]
+
+    def _tell(self, kind: str, change: Change) -> None:
+        self._changes.append((kind, change))
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _version(self) -> int:
         return next(self._versions)

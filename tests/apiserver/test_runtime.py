@@ -178,25 +178,48 @@ async def test_a_child_that_vanished_unseen_is_found_missing_by_the_resync(place
     assert again["metadata"]["uid"] != child["metadata"]["uid"]
 
 
-async def test_a_child_that_vanishes_between_our_list_and_kopf_s_is_found_missing(place: Place) -> None:
+async def test_a_child_that_vanishes_before_its_watch_begins_is_found_missing(place: Place) -> None:
     proxy = await place.proxy()
     operator = place.operator(proxy, "pod-a", **NO_RESYNC)
     await place.create("FineTuneJob", "support")
     await place.settled("FineTuneJob", "support")
     child = await _child(place)
     operator.kill()
-    lists = itertools.count(1)
+    watches = itertools.count(1)
 
-    async def delete_before_the_second_list(request: web.Request) -> web.StreamResponse | None:
-        if request.path.endswith("/configmaps") and "watch" not in request.query and next(lists) == 2:
+    async def delete_before_the_first_watch(request: web.Request) -> web.StreamResponse | None:
+        if request.path.endswith("/configmaps") and "watch" in request.query and next(watches) == 1:
             await place.api.delete("ConfigMap", place.namespace, child["metadata"]["name"])
         return None
 
-    proxy.before_read = delete_before_the_second_list
+    proxy.before_read = delete_before_the_first_watch
     operator.start()
     again = await place.api.until("ConfigMap", place.namespace, child["metadata"]["name"],
                                   lambda obj: obj and obj["metadata"]["uid"] != child["metadata"]["uid"])
     assert again["metadata"]["labels"] == child["metadata"]["labels"]
+
+
+async def test_a_resource_that_vanishes_between_our_list_and_kopf_s_is_forgotten(place: Place) -> None:
+    proxy = await place.proxy()
+    operator = place.operator(proxy, "pod-a", **NO_RESYNC)
+    await place.create("FineTuneJob", "support")
+    await place.settled("FineTuneJob", "support")
+    operator.kill()
+    lists = itertools.count(1)
+
+    async def delete_before_kopf_lists(request: web.Request) -> web.StreamResponse | None:
+        # The first one only asks whether the kind is there, the second one fills the store.
+        if request.path.endswith("/finetunejobs") and "watch" not in request.query and next(lists) == 3:
+            await place.api.delete("FineTuneJob", place.namespace, "support")
+        return None
+
+    proxy.before_read = delete_before_kopf_lists
+    operator.start()
+    await place.api.until("FineTuneJob", place.namespace, "support", lambda obj: not obj)
+    known = 'anneal_resources{kind="FineTuneJob"'
+    async with asyncio.timeout(20):
+        while known in (text := await healthy(operator)) or "anneal_reconcile_total" not in text:
+            await asyncio.sleep(0.1)  # a page can only be polled
 
 
 async def _child(place: Place) -> Object:

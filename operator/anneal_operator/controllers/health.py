@@ -29,6 +29,11 @@ class WatchHealth:
         if place in self._missed and resource_version(obj) >= self._missed[place][0]:
             del self._missed[place]
 
+    def listed(self, kind: Kind) -> None:
+        """The watch of this kind begins anew from a LIST, and will not tell what that showed."""
+        for place in [place for place in self._missed if place[0] == kind.name]:
+            del self._missed[place]
+
     def deaf(self) -> str:
         """Which watch is deaf, in words; empty when none is."""
         limit = self._clock() - PATIENCE

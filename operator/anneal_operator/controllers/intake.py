@@ -1,11 +1,14 @@
-"""What comes in: watch events and LISTs go into the store, and the resources they concern into the queue."""
+"""What comes in: watch events and LISTs go into the store, and the resources they concern into the queue.
+
+Kopf watches the resources and tells us; their children, of which there are many more, we watch ourselves.
+"""
 
 import asyncio
 import contextlib
 import itertools
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from anneal_operator.controllers.health import WatchHealth
 from anneal_operator.controllers.metrics import Metrics
@@ -14,17 +17,23 @@ from anneal_operator.controllers.store import Key, Store
 from anneal_operator.decide.facts import Object
 from anneal_operator.desired.names import CHILD_SELECTOR
 from anneal_operator.kube.client import KubeClient
-from anneal_operator.kube.errors import KubeError
+from anneal_operator.kube.errors import Expired, KubeError
 from anneal_operator.kube.kinds import CHILDREN, RESOURCES, Kind, meta
 
 RETRY_SECONDS = 10.0
 EARLY = (5.0, 30.0)
-"""Seconds until the first resyncs. Kopf reads its first lists after we have read ours, and says nothing about what
-vanished in between."""
+"""Seconds after which the resources are listed again. Kopf reads its first lists after we have read ours, and says
+nothing about what vanished in between."""
 RELIST_SECONDS = 1.0
+FIRST_PAUSE = 0.1
+LAST_PAUSE = 10.0
+"""Seconds until a watch that ended begins anew; it doubles while none tells anything."""
 SOME = 20
 """Objects that are put away at a stretch: a few milliseconds."""
 JITTER = 0.1
+
+Differs = Callable[[Kind, Object, bool], None]
+"""Told of an object that a LIST shows otherwise than the store, or no longer."""
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +53,8 @@ class Intake:
         self._namespaces: tuple[str | None, ...] = namespaces or (None,)
         self._gone = gone
         self._relisted = asyncio.Event()
+        self._told: dict[tuple[Kind, str | None], int] = {}
+        """The version up to which the store knows a kind: a watch goes on from there."""
 
     def event(self, kind: Kind, deleted: bool, obj: Object) -> None:
         """A watch said that the object exists like this, or that it is gone."""
@@ -55,7 +66,7 @@ class Intake:
         else:
             changed = self._store.put(kind, obj)
         if changed:
-            self._enqueue(kind, obj)
+            self._differs(kind, obj, deleted)
         elif kind in RESOURCES:
             self._tell_others(kind, obj)
         if deleted and kind in RESOURCES:
@@ -65,22 +76,92 @@ class Intake:
         """Kopf reads a list, at the start or because its watch expired: what vanished before that, no event tells."""
         self._relisted.set()
 
-    async def resync(self, *, first: bool = False) -> None:
-        """Make the store equal to LISTs, and enqueue what differs. Raises a KubeError when a LIST fails.
+    async def fill(self) -> None:
+        """Read everything there is, and enqueue all resources in the order in which they wait for us.
 
-        The first one comes before the watches, which therefore are not deaf for not having told the same. After it
-        all resources are looked at, in the order in which they wait for us.
+        Before the watches begin, which therefore are not deaf for not having told the same. Raises a KubeError when a
+        LIST fails.
         """
         for namespace in self._namespaces:
             for kind in (*RESOURCES, *CHILDREN):
-                await self._relist(kind, namespace, first=first)
-        if first:
-            for key in self._store.by_urgency():
-                self._queue.add(key)
-        self._metrics.resyncs.inc()
+                self._told[kind, namespace] = await self._list(kind, namespace, _no_news)
+        for key in self._store.by_urgency():
+            self._queue.add(key)
 
-    async def _relist(self, kind: Kind, namespace: str | None, *, first: bool) -> None:
-        """Page by page: all pods of ten thousand runs at once would take more memory than everything else."""
+    async def resync(self, kinds: Iterable[Kind] = (*RESOURCES, *CHILDREN)) -> None:
+        """Make the store equal to LISTs, and enqueue what differs. Raises a KubeError when a LIST fails."""
+        for namespace in self._namespaces:
+            for kind in kinds:
+                await self._list(kind, namespace, self._missed)
+
+    async def run(self, seconds: float) -> None:
+        """Watch, for ever, and compare with LISTs about every so many seconds."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._resync_every(seconds))
+            group.create_task(self._look_behind_kopf())
+            for namespace in self._namespaces:
+                for kind in CHILDREN:
+                    group.create_task(self._follow(kind, namespace))
+
+    async def _resync_every(self, seconds: float) -> None:
+        while True:
+            # Operators of many clusters behind one front end must not LIST at the same moment.
+            await asyncio.sleep(seconds * _jittered())
+            await self._try_to_resync((*RESOURCES, *CHILDREN))
+            self._metrics.resyncs.inc()
+
+    async def _look_behind_kopf(self) -> None:
+        """See EARLY; and what vanished while Kopf's watch was away."""
+        for pause in itertools.chain(EARLY, itertools.repeat(None)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._relisted.wait()
+                    await asyncio.sleep(RELIST_SECONDS)  # its list comes object by object, and of both kinds together
+            self._relisted.clear()
+            await self._try_to_resync(RESOURCES)
+
+    async def _try_to_resync(self, kinds: Iterable[Kind]) -> None:
+        while True:
+            try:
+                return await self.resync(kinds)
+            except KubeError as error:
+                log.warning("the store could not be resynced, trying again in %s s: %s", RETRY_SECONDS, error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _follow(self, kind: Kind, namespace: str | None) -> None:
+        """Watch one kind of child, for ever."""
+        pause = FIRST_PAUSE
+        while True:
+            began = self._told.get((kind, namespace))
+            try:
+                await self._watch(kind, namespace)
+            except KubeError as error:
+                log.warning("a watch ended: %s", error)
+            pause = FIRST_PAUSE if self._told.get((kind, namespace)) != began else min(2 * pause, LAST_PAUSE)
+            await asyncio.sleep(pause * _jittered())
+
+    async def _watch(self, kind: Kind, namespace: str | None) -> None:
+        """From where the last watch or LIST ended. Raises a KubeError when the watch ends in one."""
+        place = kind, namespace
+        if place not in self._told:
+            self._told[place] = await self._list(kind, namespace, self._differs)
+            self._health.listed(kind)
+        try:
+            watch = self._client.watch(kind, namespace, self._told[place], labels=CHILD_SELECTOR)
+            async with contextlib.aclosing(watch) as changes:
+                async for change in changes:
+                    self._told[place] = change.version
+                    if change.obj is not None:
+                        self.event(kind, change.deleted, change.obj)
+        except Expired:
+            del self._told[place]
+            raise
+
+    async def _list(self, kind: Kind, namespace: str | None, differs: Differs) -> int:
+        """Put what is there into the store; returns as of which version that is.
+
+        Page by page: all pods of ten thousand runs at once would take more memory than everything else.
+        """
         listed: set[tuple[str, str]] = set()
         version = 0
         async for page in self._client.pages(kind, namespace, labels=CHILD_SELECTOR if kind in CHILDREN else ""):
@@ -89,26 +170,21 @@ class Intake:
                 if number % SOME == 0:
                     await asyncio.sleep(0)  # the next page is asked for meanwhile, and a probe is answered
                 listed.add((meta(obj)["namespace"], meta(obj)["name"]))
-                if self._store.put(kind, obj) and not first:
-                    self._differs(kind, obj)
-                    self._health.missed(kind, obj)
+                if self._store.put(kind, obj):
+                    differs(kind, obj, False)
         for ghost in self._store.prune(kind, namespace, listed, version):
-            self._differs(kind, ghost)
+            differs(kind, ghost, True)
+        return version
 
-    def _differs(self, kind: Kind, obj: Object) -> None:
-        self._enqueue(kind, obj)
+    def _differs(self, kind: Kind, obj: Object, gone: bool) -> None:  # noqa: ARG002
+        for key in self._store.concerned(kind, obj):
+            self._queue.add(key, urgent=self._store.is_new(key))
+
+    def _missed(self, kind: Kind, obj: Object, gone: bool) -> None:
+        self._differs(kind, obj, gone)
         self._metrics.resync_differences.labels(kind.name).inc()
-
-    async def run(self, seconds: float) -> None:
-        """Resync for ever, about this often, and whenever Kopf has read a list."""
-        for pause in itertools.chain(EARLY, itertools.repeat(seconds)):
-            # Jitter: operators of many clusters behind one front end must not LIST at the same moment.
-            await self._wait(min(pause, seconds) * (1 + JITTER * random.uniform(-1, 1)))
-            try:
-                await self.resync()
-            except KubeError as error:
-                log.warning("the store could not be resynced, trying again in %s s: %s", RETRY_SECONDS, error)
-                await asyncio.sleep(RETRY_SECONDS)
+        if not gone:
+            self._health.missed(kind, obj)
 
     def _tell_others(self, kind: Kind, obj: Object) -> None:
         """What we wrote ourselves is no news to the resource it is about, but it is to those that refer to it."""
@@ -116,13 +192,10 @@ class Intake:
             if key.kind != kind.name:
                 self._queue.add(key)
 
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._relisted.wait()
-                await asyncio.sleep(RELIST_SECONDS)  # lists come object by object, and of all kinds together
-        self._relisted.clear()
 
-    def _enqueue(self, kind: Kind, obj: Object) -> None:
-        for key in self._store.concerned(kind, obj):
-            self._queue.add(key, urgent=self._store.is_new(key))
+def _no_news(kind: Kind, obj: Object, gone: bool) -> None:
+    """What is read first is looked at as a whole."""
+
+
+def _jittered() -> float:
+    return 1 + JITTER * random.uniform(-1, 1)

@@ -11,7 +11,7 @@ from anneal_operator.controllers.outcomes import Outcomes
 from anneal_operator.controllers.store import Store
 from anneal_operator.kube.kinds import RESOURCES
 
-READS = frozenset({"get", "list", "log"})
+READS = frozenset({"get", "list", "watch", "log"})
 
 
 LAG_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -47,8 +47,9 @@ class Metrics:
                                 ["kind", "error"], registry=self.registry)
         self.seconds = Histogram("anneal_reconcile_seconds", "Duration of a pass.", ["kind"],
                                  registry=self.registry)
-        self.reads = Counter("anneal_api_reads", "Reads from the API server; watches are not counted.",
-                             ["verb", "kind", "status"], registry=self.registry)
+        self.reads = Counter(
+            "anneal_api_reads", "Reads from the API server, but not those of Kopf, which watches our resources.",
+            ["verb", "kind", "status"], registry=self.registry)
         self.writes = Counter("anneal_api_writes", "Writes to the API server.", ["verb", "kind", "status"],
                               registry=self.registry)
         self.resyncs = Counter("anneal_resync", "Times that the store was replaced by LISTs.",

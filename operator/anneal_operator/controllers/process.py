@@ -96,7 +96,7 @@ class Operator:
     async def _fill_store(self) -> None:
         while True:
             try:
-                return await self._intake.resync(first=True)
+                return await self._intake.fill()
             except KubeError as error:
                 log.warning("the cluster cannot be read, waiting: %s", error)
                 await asyncio.sleep(POLL_SECONDS)
@@ -117,7 +117,7 @@ class Operator:
         namespaces = self._settings.watch_namespaces
         running = asyncio.create_task(kopf.operator(
             registry=registration.registry(self._intake, stop), settings=registration.settings(),
-            memories=registration.NoMemories(), standalone=True, clusterwide=not namespaces, namespaces=namespaces,
+            standalone=True, clusterwide=not namespaces, namespaces=namespaces,
             stop_flag=stop))
         async with _background(stop.wait()) as stopping:
             await asyncio.wait({running, stopping, *vital}, return_when=asyncio.FIRST_COMPLETED)

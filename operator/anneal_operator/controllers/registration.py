@@ -1,4 +1,4 @@
-"""How Kopf is used: as the runtime that logs in, watches and reconnects, and hands each event to the intake.
+"""How Kopf is used: as the runtime that logs in, watches our resources and hands each event to the intake.
 
 Kopf keeps no state of ours and writes nothing: no diff handlers (so no annotations), no daemons or timers (so no
 finalizers), no peering, no posted events.
@@ -8,11 +8,9 @@ import asyncio
 from typing import Any
 
 import kopf
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from anneal_operator.controllers.intake import Intake
-from anneal_operator.desired.names import CHILD_SELECTOR
-from anneal_operator.kube.kinds import CHILDREN, RESOURCES, Kind
+from anneal_operator.kube.kinds import RESOURCES, Kind
 
 EXIT_SECONDS = 18.0
 """Kopf kills the process after this time; the kubelet does after 30."""
@@ -31,20 +29,12 @@ class _NoDiffs(kopf.DiffBaseStorage):
         raise NotImplementedError("only diff handlers note anything, and there are none")
 
 
-class NoMemories(ResourceMemories):
-    """Kopf keeps a kilobyte about each object that it has seen, for handlers that last. Ours do not, and ten thousand
-    runs have more than a hundred thousand children."""
-
-    async def recall(self, raw_body: kopf.RawBody, *, ephemeral: bool = True, **kwargs: Any) -> ResourceMemory:
-        return await super().recall(raw_body, ephemeral=ephemeral, **kwargs)
-
-
 def registry(intake: Intake, stop: asyncio.Event) -> kopf.OperatorRegistry:
     """One handler for each kind that is watched."""
     result = kopf.OperatorRegistry()
     kopf.on.login(registry=result)(_login)
     kopf.on.cleanup(registry=result, id="stopped")(_setter(stop))
-    for kind in (*RESOURCES, *CHILDREN):
+    for kind in RESOURCES:
         kopf.on.event(kind.group, kind.version, kind.plural, registry=result, id=f"see-{kind.plural}")(
             _handler(intake, kind))
     return result
@@ -64,9 +54,6 @@ def settings() -> kopf.OperatorSettings:
     result.watching.client_timeout = 600
     result.watching.connect_timeout = 10
     result.networking.request_timeout = 60
-    for kind in CHILDREN:
-        # A decorator's labels= filters here, after the whole cluster's pods have come over the wire.
-        result.watching.label_selectors[kind.group, kind.version, kind.plural] = CHILD_SELECTOR
     return result
 
 

@@ -4,11 +4,13 @@ Generated model classes cost much time and memory per object and drop fields the
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
+import random
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,15 +21,20 @@ from kubernetes.aio.client.rest import RESTClientObject
 
 from anneal_operator.decide.facts import LogRequest, Object
 from anneal_operator.kube import errors
-from anneal_operator.kube.client import FIELD_MANAGER, Guard, Listing, Observer, merge_patch
+from anneal_operator.kube.client import FIELD_MANAGER, Change, Guard, Listing, Observer, merge_patch
 from anneal_operator.kube.clock import ServerClock
-from anneal_operator.kube.kinds import EVENT, POD, Kind, meta
+from anneal_operator.kube.kinds import EVENT, POD, Kind, meta, resource_version
 
 USER_AGENT = "anneal-operator"
 TIMEOUT = 10.0
 """Seconds for one request; a page of a list may take three times as long."""
+CONNECT = 5.0
 PAGE = 500
 MAX_PAUSE = 60.0
+WATCH = (300, 600)
+"""Seconds that a watch lasts; different ones, so that not all end together."""
+SILENCE = 70.0
+"""A watch that tells nothing for so long is dead: a bookmark comes every minute."""
 
 JSON = "application/json"
 MERGE = "application/merge-patch+json"
@@ -42,6 +49,8 @@ async def load_configuration() -> Configuration:
     configuration = Configuration()
     # Proxies of the environment are for the outside world. Kopf, which shares the connection, ignores them too.
     configuration.client_session_kwargs = {"trust_env": False}
+    # No limit: each watch holds a connection, six in each namespace that is served. Requests are as many as workers.
+    configuration.connection_pool_maxsize = 0
     if os.environ.get("KUBERNETES_SERVICE_HOST"):
         loader.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
@@ -97,6 +106,24 @@ class AioKubeClient:
     async def _page(self, kind: Kind, namespace: str | None, query: Mapping[str, str]) -> bytes:
         return await self._request("list", kind, kind.path(namespace), "GET", query=query, timeout=3 * TIMEOUT)
 
+    async def watch(
+        self, kind: Kind, namespace: str | None, version: int, *, labels: str = "",
+    ) -> AsyncGenerator[Change, None]:
+        path = kind.path(namespace)
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": str(version),
+                 "timeoutSeconds": str(random.randint(*WATCH)), "labelSelector": labels}
+        what = f"watch {kind} {path}"
+        self._refuse_while_paused(what)
+        timeout = aiohttp.ClientTimeout(connect=CONNECT, sock_read=SILENCE)
+        with self._connected("watch", kind, what):
+            response = await self._send("GET", path, query=query, timeout=timeout)
+            with contextlib.closing(response):
+                self._observe("watch", kind.name, response.status)
+                if response.status != 200:
+                    raise self._failure(what, response.status, response.headers, await response.read())
+                async for line in response.content:
+                    yield _change(what, kind, json.loads(line))
+
     async def create(self, kind: Kind, manifest: Object) -> Object:
         path = kind.path(meta(manifest)["namespace"])
         return await self._write("create", kind, path, "POST", JSON, manifest, {"fieldManager": FIELD_MANAGER},
@@ -150,21 +177,36 @@ class AioKubeClient:
         what = f"{verb} {kind} {path}/{name}" if name else f"{verb} {kind} {path}"
         self._refuse_while_paused(what)
         began = self._clock.began()
-        url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        try:
-            response = await self._rest.request(  # type: ignore[no-untyped-call]
-                method, url, headers=await self._headers(content_type), body=body,
-                _request_timeout=aiohttp.ClientTimeout(total=timeout, connect=min(timeout, 5.0)))
+        with self._connected(verb, kind, what):
+            response = await self._send(
+                method, path, query=query, body=body, content_type=content_type,
+                timeout=aiohttp.ClientTimeout(total=timeout, connect=min(timeout, CONNECT)))
             data: bytes = await response.read()
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            self._observe(verb, kind.name, 0)
-            why = str(error) or type(error).__name__
-            raise errors.Unavailable(f"{what}: no answer from the API server: {why}") from error
         self._observe(verb, kind.name, response.status)
         self._clock.heard(response.headers.get("Date"), began)
         if not 200 <= response.status < 300:
             raise self._failure(what, response.status, response.headers, data)
         return data
+
+    async def _send(
+        self, method: str, path: str, *, query: Mapping[str, str], timeout: aiohttp.ClientTimeout,
+        body: Object | None = None, content_type: str = JSON,
+    ) -> aiohttp.ClientResponse:
+        url = self._configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        answer = await self._rest.request(  # type: ignore[no-untyped-call]
+            method, url, headers=await self._headers(content_type), body=body, _request_timeout=timeout)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    @contextlib.contextmanager
+    def _connected(self, verb: str, kind: Kind, what: str) -> Iterator[None]:
+        """Raises Unavailable when there is no answer, or no end of it."""
+        try:
+            yield
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            self._observe(verb, kind.name, 0)
+            why = str(error) or type(error).__name__
+            raise errors.Unavailable(f"{what}: no answer from the API server: {why}") from error
 
     async def _headers(self, content_type: str) -> dict[str, str]:
         # auth_settings re-reads the token file: a service account's token is replaced while we run.
@@ -189,6 +231,16 @@ def _parsed(data: bytes) -> Object:
     result: Object = json.loads(data)
     meta(result).pop("managedFields", None)
     return result
+
+
+def _change(what: str, kind: Kind, told: Object) -> Change:
+    obj: Object = told["object"]
+    if told["type"] == "ERROR":
+        raise errors.from_status(what, int(obj.get("code") or 500), obj)
+    version = resource_version(obj)
+    if told["type"] == "BOOKMARK":
+        return Change(version)
+    return Change(version, _named(kind, obj), deleted=told["type"] == "DELETED")
 
 
 def _named(kind: Kind, item: Object) -> Object:

@@ -30,6 +30,16 @@ class Listing:
     version: int
 
 
+@dataclass(frozen=True)
+class Change:
+    """What a watch tells: everything up to this version has been told."""
+
+    version: int
+    obj: Object | None = None
+    """The object as it is now, or as it was last; None where only the version went on."""
+    deleted: bool = False
+
+
 class KubeClient(Protocol):
     """What the operator asks of the API server; objects are raw JSON. Every method may raise a KubeError."""
 
@@ -43,6 +53,15 @@ class KubeClient(Protocol):
         """Read all objects that the selectors match, page by page, all as of one version; namespace None reads all
         namespaces. The next page is asked for while one is looked at: close what is not read to its end. Raises
         Expired when that version is no longer kept: begin again.
+        """
+        ...
+
+    def watch(
+        self, kind: Kind, namespace: str | None, version: int, *, labels: str = "",
+    ) -> AsyncGenerator[Change, None]:
+        """What happens after this version, until the API server ends the watch, which it does every few minutes.
+
+        Raises Expired when what happened since is no longer known: list again. Close what is not read to its end.
         """
         ...
 

@@ -78,14 +78,18 @@ _BY_STATUS: dict[int, type[KubeError]] = {
 
 def from_response(what: str, status: int, headers: Mapping[str, str], body: bytes) -> KubeError:
     """The error for an answer that is not 2xx. `what` says what was tried, for example "create Job team/a"."""
-    details = _details(body)
-    text = str(details.get("message") or body[:MAX_TEXT].decode(errors="replace"))
+    details = {"message": body[:MAX_TEXT].decode(errors="replace"), **_details(body)}
+    return from_status(what, status, details, _seconds(headers.get("Retry-After")))
+
+
+def from_status(what: str, status: int, details: Mapping[str, object], retry_after: float | None = None) -> KubeError:
+    """The error for a Status object, which a watch that is under way may send, too."""
+    text = str(details.get("message") or "")
     kind = _BY_STATUS.get(status, Unavailable if status >= 500 else Invalid)
     if status == 500 and "failed calling webhook" in text:
         # The server itself is well: it is this object that is refused, and its owner must learn why.
         kind = Forbidden
-    return kind(f"{what}: {text}", status=status, reason=str(details.get("reason", "")),
-                retry_after=_seconds(headers.get("Retry-After")))
+    return kind(f"{what}: {text}", status=status, reason=str(details.get("reason", "")), retry_after=retry_after)
 
 
 def _details(body: bytes) -> dict[str, object]:

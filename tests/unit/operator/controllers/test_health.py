@@ -3,7 +3,7 @@
 from typing import Any
 
 from anneal_operator.controllers.health import PATIENCE, WatchHealth
-from anneal_operator.kube.kinds import JOB
+from anneal_operator.kube.kinds import JOB, POD
 
 
 class Clock:
@@ -53,3 +53,11 @@ def test_many_misses_do_not_move_the_deadline() -> None:
     health.missed(JOB, job(8))
     clock.now = PATIENCE + 1
     assert health.deaf() != ""
+
+
+def test_a_watch_that_begins_anew_from_a_list_need_not_tell_what_that_showed() -> None:
+    health, clock = health_after_a_miss(5)
+    health.missed(POD, {"metadata": {"uid": "p", "resourceVersion": "6"}})
+    health.listed(JOB)
+    clock.now = PATIENCE + 1
+    assert health.deaf().endswith(": Pod")

@@ -1,6 +1,7 @@
 """What an event or a resync puts into the queue, and when resyncs come."""
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
@@ -10,6 +11,7 @@ from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.queue import WorkQueue
 from anneal_operator.controllers.store import Key, Store
 from anneal_operator.decide.facts import Object
+from anneal_operator.kube.errors import Expired, Unavailable
 from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, FINETUNEJOB, JOB, MODELDEPLOYMENT, Kind, meta
 from tests.fakes import FakeKube
 from tests.unit.operator.controllers.scene import Scene
@@ -85,7 +87,7 @@ async def test_after_the_first_list_what_nobody_has_looked_at_comes_first() -> N
     for name, phase in (("done", "Succeeded"), ("new", "")):
         kube.add({"apiVersion": FINETUNEJOB.api_version, "kind": FINETUNEJOB.name, "spec": {},
                   "metadata": {"name": name, "namespace": "team"}, "status": {"phase": phase}})
-    await Intake(kube, store, queue, WatchHealth(), Metrics(), (), lambda uid: None).resync(first=True)
+    await Intake(kube, store, queue, WatchHealth(), Metrics(), (), lambda uid: None).fill()
     assert await worked_on(queue) == ["new", "done"]
 
 
@@ -129,23 +131,121 @@ async def test_a_resync_drops_ghosts_and_brings_what_differs_into_the_queue(scen
     assert scene.queue.depth == 2
 
 
-def test_resyncs_come_early_at_first_and_whenever_kopf_has_read_a_list() -> None:
-    async def scene() -> list[float]:
-        made, loop, times = Scene(), asyncio.get_running_loop(), []
+def test_resyncs_come_regularly_and_the_resources_are_looked_at_whenever_kopf_has_read_a_list() -> None:
+    async def course() -> list[tuple[float, int]]:
+        made, loop, looks = Scene(), asyncio.get_running_loop(), []
 
-        async def note(*, first: bool = False) -> None:
-            times.append(loop.time())
+        async def note(kinds: Collection[Kind]) -> None:
+            looks.append((loop.time(), len(kinds)))
 
-        made.intake.resync = note  # type: ignore[method-assign]
+        await made.intake.fill()
+        made.intake.resync = note  # type: ignore[assignment]
         for _ in range(100):
             loop.call_later(1000, made.intake.relisted)
-        running = asyncio.create_task(made.intake.run(600))
+        running = asyncio.create_task(made.intake.run(800))
         await asyncio.sleep(1500)
         running.cancel()
-        return times
+        return looks
 
-    early, second, regular, relisted = run(scene())
-    assert early == pytest.approx(5, rel=0.11)
-    assert second - early == pytest.approx(30, rel=0.11)
-    assert regular - second == pytest.approx(600, rel=0.11)
-    assert relisted == pytest.approx(1001)
+    looks = run(course())
+    assert [kinds for _, kinds in looks] == [2, 2, 8, 2]
+    assert [at for at, _ in looks] == [5, 35, pytest.approx(800, rel=0.11), 1001]
+
+
+class Watched:
+    """An operator whose watches run, on a cluster with one resource; nothing compares with LISTs meanwhile."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene, self.kube, self.store = scene, scene.kube, scene.store
+        self.uid = meta(scene.resource())["uid"]
+
+    async def __aenter__(self) -> "Watched":
+        await self.scene.intake.fill()
+        self._running = asyncio.create_task(self.scene.intake.run(10_000))
+        await asyncio.sleep(40)  # past the looks behind Kopf
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._running.cancel()
+        await asyncio.wait({self._running})
+
+    def add(self, name: str) -> None:
+        """A Job of the resource's."""
+        job = self.scene.job_of({"metadata": {"name": "support", "namespace": "team", "uid": self.uid}})
+        self.kube.add({**job, "metadata": {**job["metadata"], "name": name}})
+
+    @property
+    def jobs(self) -> list[str]:
+        """Those that the operator knows."""
+        return [meta(job)["name"] for job in self.store.children(self.uid).jobs]
+
+    def count(self, verb: str) -> int:
+        """Requests about Jobs."""
+        return sum(call.verb == verb and call.kind == "Job" for call in self.kube.calls)
+
+
+def test_children_are_watched_from_where_the_first_list_ended() -> None:
+    async def course() -> None:
+        async with Watched(Scene()) as watched:
+            watched.add("a")
+            watched.add("b")
+            await asyncio.sleep(0.1)
+            assert watched.jobs == ["a", "b"]
+            watched.kube.remove(JOB, "team", "a")
+            await asyncio.sleep(0.1)
+            assert watched.jobs == ["b"]
+            assert watched.count("list") == 1
+
+    run(course())
+
+
+def test_a_watch_that_ends_goes_on_where_it_ended() -> None:
+    async def course() -> None:
+        async with Watched(Scene()) as watched:
+            watched.add("a")
+            await asyncio.sleep(0.1)
+            watched.kube.cut_watches()
+            watched.add("b")
+            watched.kube.remove(JOB, "team", "a")
+            await asyncio.sleep(1)
+            assert watched.jobs == ["b"]
+            assert (watched.count("list"), watched.count("watch")) == (1, 2)
+
+    run(course())
+
+
+def test_after_a_watch_that_expired_comes_a_list_and_what_it_lacks_is_gone() -> None:
+    async def course() -> None:
+        async with Watched(Scene()) as watched:
+            watched.add("a")
+            await asyncio.sleep(0.1)
+            watched.kube.fail("watch", JOB, Expired("too old", status=410))
+            watched.kube.cut_watches()
+            watched.kube.remove(JOB, "team", "a")
+            watched.add("b")
+            await asyncio.sleep(1)
+            assert watched.jobs == ["b"]
+            assert (watched.count("list"), watched.count("watch")) == (2, 3)
+            assert watched.scene.queue.depth == 1
+
+    run(course())
+
+
+def test_watches_that_fail_are_tried_again_less_and_less_often() -> None:
+    """A hundred failures in a row; then one that works, after which the next failure is tried again at once."""
+    async def course() -> None:
+        async with Watched(Scene()) as watched:
+            watched.kube.fail("watch", JOB, Unavailable("away"), times=100)
+            watched.kube.cut_watches()
+            await asyncio.sleep(60)
+            assert 8 < watched.count("watch") < 16
+            await asyncio.sleep(1100)
+            watched.add("a")
+            await asyncio.sleep(0.1)
+            assert watched.jobs == ["a"]
+            watched.kube.cut_watches()
+            watched.add("b")
+            await asyncio.sleep(0.2)
+            assert watched.jobs == ["a", "b"]
+
+    run(course())

@@ -58,7 +58,7 @@ class Restarted:
 @pytest.mark.parametrize("end", SETTLED)
 async def test_a_pass_over_what_is_settled_costs_no_request(end: str) -> None:
     operator = Restarted(SETTLED[end]())
-    await operator.intake.resync(first=True)
+    await operator.intake.fill()
     operator.kube.calls.clear()
     for _ in range(3):
         await operator.reconciler.handle(operator.key)
@@ -68,7 +68,7 @@ async def test_a_pass_over_what_is_settled_costs_no_request(end: str) -> None:
 @pytest.mark.parametrize("end", SETTLED)
 async def test_a_restart_reads_lists_and_nothing_else(end: str) -> None:
     operator = Restarted(SETTLED[end]())
-    await operator.intake.resync(first=True)
+    await operator.intake.fill()
     await operator.reconciler.handle(operator.key)
     assert set(operator.kube.count()) == {"list"}
     assert operator.kube.count()["list"] == 8

@@ -5,15 +5,18 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import kube_config
 
 from anneal_operator.decide.facts import LogRequest
-from anneal_operator.kube import errors
+from anneal_operator.kube import aio_client, errors
 from anneal_operator.kube.aio_client import AioKubeClient
+from anneal_operator.kube.client import Change
 from anneal_operator.kube.kinds import CONFIG_MAP, EVENT, FINETUNEJOB, JOB, POD, SERVICE
 
 Response = web.Response
@@ -36,14 +39,20 @@ class Server:
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.answers: list[Response] = []
+        self.silent = False
+        """Watches tell nothing."""
 
     def will(self, body: Any, status: int = 200, **headers: str) -> None:
         self.answers.append(web.json_response(body, status=status, headers=headers))
 
-    async def handle(self, request: web.Request) -> Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         text = await request.text()
         self.asked.append(Asked(request.method, request.path, dict(request.query), dict(request.headers),
                                 json.loads(text) if text else None))
+        if self.silent and "watch" in request.query:
+            await (response := web.StreamResponse()).prepare(request)
+            await asyncio.Event().wait()
+            return response
         return self.answers.pop(0)
 
 
@@ -69,7 +78,7 @@ async def rig() -> AsyncIterator[Rig]:
     server = Server()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -127,6 +136,68 @@ async def test_a_list_that_expires_between_two_pages_says_so(rig: Rig) -> None:
     await anext(pages)
     with pytest.raises(errors.Expired, match="too old"):
         await anext(pages)
+
+
+def lines(*told: dict[str, Any]) -> Response:
+    return web.Response(body=b"".join(json.dumps(one).encode() + b"\n" for one in told))
+
+
+async def test_a_watch_tells_changes_and_how_far_it_got_and_ends_with_the_connection(rig: Rig) -> None:
+    rig.server.answers.append(lines(
+        {"type": "MODIFIED", "object": {"metadata": {"name": "a", "resourceVersion": "8", "managedFields": [1]}}},
+        {"type": "DELETED", "object": {"metadata": {"name": "b", "resourceVersion": "9"}}},
+        {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "12"}}}))
+    told = [change async for change in rig.client.watch(POD, "team", 7, labels="x=y")]
+    named = {"apiVersion": "v1", "kind": "Pod"}
+    assert told == [Change(8, {**named, "metadata": {"name": "a", "resourceVersion": "8"}}),
+                    Change(9, {**named, "metadata": {"name": "b", "resourceVersion": "9"}}, deleted=True),
+                    Change(12)]
+    asked = rig.server.asked[0]
+    assert asked.path == "/api/v1/namespaces/team/pods"
+    assert 300 <= int(asked.query.pop("timeoutSeconds")) <= 600
+    assert asked.query == {
+        "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": "7", "labelSelector": "x=y"}
+    assert rig.seen == [("watch", "Pod", 200)]
+
+
+@pytest.mark.parametrize("code", [410, 500])
+@pytest.mark.parametrize("under_way", [False, True])
+async def test_a_watch_that_fails_says_how(rig: Rig, code: int, under_way: bool) -> None:
+    said = status(code, "Why", "because")
+    rig.server.answers.append(
+        lines({"type": "ERROR", "object": said}) if under_way else web.json_response(said, status=code))
+    with pytest.raises(errors.Expired if code == 410 else errors.Unavailable, match=r"watch Pod .*: because"):
+        await anext(rig.client.watch(POD, None, 7))
+
+
+async def test_a_watch_that_is_silent_is_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aio_client, "SILENCE", 0.05)
+    rig.server.silent = True
+    with pytest.raises(errors.Unavailable, match="no answer"):
+        await anext(rig.client.watch(POD, None, 7))
+    assert rig.seen == [("watch", "Pod", 200), ("watch", "Pod", 0)]
+
+
+async def test_watches_of_many_namespaces_leave_room_for_requests(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named = {"name": "x", "context": {"cluster": "x", "user": "x"}}
+    (tmp_path / "config").write_text(json.dumps({
+        "current-context": "x", "contexts": [named], "users": [{"name": "x", "user": {}}],
+        "clusters": [{"name": "x", "cluster": {"server": rig.configuration.host}}]}))
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+    client = AioKubeClient(await aio_client.load_configuration(), rig.may_write)
+    rig.server.silent = True
+    rig.server.will(job())
+    watches = [asyncio.create_task(anext(client.watch(POD, f"team-{n}", 7))) for n in range(150)]
+    async with asyncio.timeout(10):
+        while len(rig.server.asked) < len(watches):
+            await asyncio.sleep(0)
+        assert await client.get(JOB, "team", "a") == job()
+    for watch in watches:
+        watch.cancel()
+    await asyncio.wait(watches)
+    await client.close()
 
 
 async def test_create(rig: Rig) -> None:
