@@ -37,7 +37,7 @@ class Settings:
     """Holder of the Lease: the uid of the operator's pod."""
     watch_namespaces: tuple[str, ...] = ()
     """Namespaces to serve; empty: all (needs ClusterRole)."""
-    workers: int = 8
+    workers: int = 32
     resync_seconds: int = 600
     lease_seconds: int = 15
     http_port: int = 8080
@@ -74,7 +74,7 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         namespace=need("ANNEAL_NAMESPACE"),
         identity=need("ANNEAL_POD_UID"),
         watch_namespaces=words("ANNEAL_WATCH_NAMESPACES"),
-        workers=number("ANNEAL_WORKERS", 8),
+        workers=number("ANNEAL_WORKERS", 32),
         resync_seconds=number("ANNEAL_RESYNC_SECONDS", 600),
         lease_seconds=number("ANNEAL_LEASE_SECONDS", 15),
         http_port=number("ANNEAL_HTTP_PORT", 8080),

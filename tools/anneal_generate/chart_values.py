@@ -92,7 +92,7 @@ class Operator(Section):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Level of the JSON logs."""
-    workers: int = Field(default=8, ge=1, le=256)
+    workers: int = Field(default=32, ge=1, le=256)
     """Resources worked on at the same time."""
     resync_seconds: int = Field(default=600, ge=30, le=86400)
     """Seconds between two full comparisons with the API server."""

@@ -25,7 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-const workers = 8 // as many as Anneal has
+const workers = 32 // as many as Anneal has
 
 var kind = schema.GroupVersionKind{Group: "anneal.dev", Version: "v1alpha1", Kind: "FineTuneJob"}
 

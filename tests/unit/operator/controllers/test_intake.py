@@ -143,7 +143,7 @@ def test_resyncs_come_regularly_and_the_resources_are_looked_at_whenever_kopf_ha
         for _ in range(100):
             loop.call_later(1000, made.intake.relisted)
         running = asyncio.create_task(made.intake.run(800))
-        await asyncio.sleep(1500)
+        await asyncio.sleep(1300)
         running.cancel()
         return looks
 
