@@ -32,11 +32,15 @@ async def test_cut_watches_lose_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize(("code", "reason"), [(410, "Expired"), (500, "InternalError")])
-async def test_a_watch_that_ends_in_an_error_is_replaced(world: World, code: int, reason: str) -> None:
-    """F3, F5: 410 is listed again; Kopf gives up on 500, and the parent starts a new process."""
-    world.may_end = code == 500
+@pytest.mark.parametrize("resources", [True, False])
+async def test_a_watch_that_ends_in_an_error_is_replaced(
+    world: World, code: int, reason: str, resources: bool,
+) -> None:
+    """F3, F5: 410 is listed again, and a watch of children begins again; Kopf gives its own up on 500, and the parent
+    starts a new process."""
+    world.may_end = resources and code == 500
     await train(world)
-    for plural in ("finetunejobs", "jobs", "pods"):
+    for plural in ("jobs", "pods", *(["finetunejobs"] if resources else [])):
         world.proxy.fail_watches(plural, code, reason)
     began = time.monotonic()
     await world.player.release(world.namespace, "train")
