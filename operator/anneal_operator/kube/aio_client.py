@@ -200,10 +200,10 @@ class AioKubeClient:
 
     @contextlib.contextmanager
     def _connected(self, verb: str, kind: Kind, what: str) -> Iterator[None]:
-        """Raises Unavailable when there is no answer, or no end of it."""
+        """Raises Unavailable when there is no answer, or only a part of one."""
         try:
             yield
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             self._observe(verb, kind.name, 0)
             why = str(error) or type(error).__name__
             raise errors.Unavailable(f"{what}: no answer from the API server: {why}") from error

@@ -170,6 +170,12 @@ async def test_a_watch_that_fails_says_how(rig: Rig, code: int, under_way: bool)
         await anext(rig.client.watch(POD, None, 7))
 
 
+async def test_a_watch_that_ends_within_a_line_is_one_that_failed(rig: Rig) -> None:
+    rig.server.answers.append(web.Response(body=b'{"type": "MODIFIED", "obj'))
+    with pytest.raises(errors.Unavailable, match="watch Pod"):
+        await anext(rig.client.watch(POD, None, 7))
+
+
 async def test_a_watch_that_is_silent_is_given_up(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aio_client, "SILENCE", 0.05)
     rig.server.silent = True
