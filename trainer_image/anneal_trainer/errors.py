@@ -120,9 +120,21 @@ def fullest_volume(mounts: Path = Path("/proc/self/mounts")) -> str:
     """The writable volume with the smallest part of it free, and how much that is."""
     entries = (line.split() for line in mounts.read_text().splitlines())
     writable = (place for _, place, _, options, *_ in entries if "rw" in options.split(","))
-    usage = {place: shutil.disk_usage(place) for place in writable if os.path.isdir(place)}
-    place, used = min(((p, u) for p, u in usage.items() if u.total), key=lambda entry: entry[1].free / entry[1].total)
-    return f"{place} ({used.free / MIB:.1f} of {used.total / MIB:.1f} MiB free)"
+    found = ((place, *_total_and_free(place)) for place in writable if os.path.isdir(place))
+    known = [entry for entry in found if entry[1]]
+    if not known:
+        return "of this container"
+    place, total, free = min(known, key=lambda entry: entry[2] / entry[1])
+    return f"{place} ({free / MIB:.1f} of {total / MIB:.1f} MiB free)"
+
+
+def _total_and_free(place: str) -> tuple[int, int]:
+    """In bytes; 0 for a mount that nobody may look at, or that has just gone: the error that is told is another one."""
+    try:
+        used = shutil.disk_usage(place)
+    except OSError:
+        return 0, 0
+    return used.total, used.free
 
 
 def mount_of(path: Path) -> Path:

@@ -1,10 +1,12 @@
 """Errors of storage, wherever they hide."""
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
 
+from anneal_trainer import errors
 from anneal_trainer.errors import DiskFull, StorageUnavailable, fullest_volume, storage_error
 
 
@@ -24,11 +26,14 @@ def test_a_full_disk_names_its_mount_wherever_the_error_hides(tmp_path: Path) ->
 @pytest.mark.parametrize("error", [
     OSError(errno.ENOSPC, "No space left on device"), RuntimeError("No space left on device (os error 28)"),
 ], ids=["a write", "safetensors"])
-def test_a_full_disk_that_names_no_file_is_the_fullest_volume(error: Exception) -> None:
+def test_a_full_disk_that_names_no_file_is_the_fullest_volume(
+    error: Exception, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(errors, "fullest_volume", lambda: "/full (0.1 of 9.0 MiB free)")
     found = storage_error(error)
 
     assert isinstance(found, DiskFull)
-    assert fullest_volume() in str(found)
+    assert "no space left on volume /full (0.1 of 9.0 MiB free)" in str(found)
 
 
 def test_the_fullest_volume_is_a_writable_one(tmp_path: Path) -> None:
@@ -36,6 +41,19 @@ def test_the_fullest_volume_is_a_writable_one(tmp_path: Path) -> None:
     mounts.write_text(f"proc /proc proc rw 0 0\nsys /sys/x sysfs ro 0 0\ndisk {tmp_path} ext4 rw,relatime 0 0\n")
 
     assert fullest_volume(mounts).startswith(f"{tmp_path} (")
+
+
+def test_a_volume_that_vanishes_while_it_is_looked_at_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mounts, gone = tmp_path / "mounts", tmp_path / "gone"
+    gone.mkdir()
+    usage = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(gone / "x" if place == str(gone) else place))
+    mounts.write_text(f"disk {gone} ext4 rw 0 0\ndisk {tmp_path} ext4 rw 0 0\n")
+    assert fullest_volume(mounts).startswith(f"{tmp_path} (")
+    mounts.write_text(f"disk {gone} ext4 rw 0 0\n")
+    assert fullest_volume(mounts) == "of this container"
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
