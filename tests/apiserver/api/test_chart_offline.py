@@ -38,7 +38,8 @@ def test_the_previous_chart_s_values_are_enough(kubectl: Kubectl, tmp_path: Path
         package.extractall(tmp_path, filter="data")
     shutil.copytree(CHART, tmp_path / "reused")
     old, new = (yaml.safe_load((chart / "values.yaml").read_text()) for chart in (tmp_path / "anneal", CHART))
-    old["operator"]["resources"] = new["operator"]["resources"]  # the one default that is another one since then
+    for name in ("resources", "workers"):  # defaults that are others since then
+        old["operator"][name] = new["operator"][name]
     (tmp_path / "reused" / "values.yaml").write_text(yaml.safe_dump(old))
     helm = Helm(kubectl.kubeconfig)
     assert helm.must("template", str(tmp_path / "reused")) == helm.must("template", str(CHART))
