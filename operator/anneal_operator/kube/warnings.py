@@ -16,7 +16,10 @@ from anneal_operator.kube.shared import Shared
 FRESH_SECONDS = 5.0
 """So old may an answer be; shorter than the pause between two looks at one resource."""
 SHARE = 0.05
-"""Of the time, at most, is the API server busy with these lists: the longer one takes, the longer its answer serves."""
+"""Of the time, at most, is the API server busy with these lists, those of all namespaces together: the longer they take,
+the longer an answer serves."""
+LONGEST_SECONDS = 120.0
+"""But no longer than this: a reason must not come too late to matter."""
 
 _ByName = Mapping[str, tuple[Object, ...]]
 
@@ -26,8 +29,11 @@ class Warnings:
 
     def __init__(self, client: KubeClient, clock: Callable[[], float] = time.monotonic) -> None:
         self._client = client
-        self._lists: Shared[str, _ByName] = Shared(
-            self._ask, lambda _, seconds: max(FRESH_SECONDS, seconds / SHARE), clock)
+        self._lists: Shared[str, _ByName] = Shared(self._ask, lambda _, seconds: self._serves(seconds), clock)
+
+    def _serves(self, seconds: float) -> float:
+        all_namespaces = seconds * max(1, len(self._lists))
+        return min(LONGEST_SECONDS, max(FRESH_SECONDS, all_namespaces / SHARE))
 
     async def about(self, namespace: str, names: Iterable[str]) -> tuple[Object, ...]:
         """The Warning Events about objects of these names. Raises a KubeError when they cannot be read."""

@@ -9,7 +9,7 @@ from anneal_operator.decide.facts import Object
 from anneal_operator.kube import errors
 from anneal_operator.kube.client import Listing
 from anneal_operator.kube.kinds import EVENT, Kind
-from anneal_operator.kube.warnings import FRESH_SECONDS, Warnings
+from anneal_operator.kube.warnings import FRESH_SECONDS, LONGEST_SECONDS, Warnings
 from tests.fakes import FakeKube
 
 
@@ -100,6 +100,29 @@ async def test_a_slow_answer_serves_longer(kube: SlowKube, warnings: Warnings, c
     await warnings.about("team", ["pod-a"])
     assert kube.count() == {"list": 1}
     clock.now += 2.0
+    await warnings.about("team", ["pod-a"])
+    assert kube.count() == {"list": 2}
+
+
+async def test_namespaces_share_the_time_that_may_be_spent(kube: SlowKube, warnings: Warnings, clock: Clock) -> None:
+    kube.seconds = 0.5
+    for _ in range(2):
+        for name in ("team-a", "team-b", "team-c", "team-d"):
+            await warnings.about(name, ["pod"])
+        clock.now += 10.1  # the first answer served for itself alone
+    asked = kube.count()["list"]
+    for _ in range(380):
+        clock.now += 1.0
+        for name in ("team-a", "team-b", "team-c", "team-d"):
+            await warnings.about(name, ["pod"])
+    # What the lists themselves take passes on this clock, too.
+    assert 0.5 * (kube.count()["list"] - asked) == pytest.approx(0.05 * 400, rel=0.2)
+
+
+async def test_a_very_slow_answer_does_not_serve_for_ever(kube: SlowKube, warnings: Warnings, clock: Clock) -> None:
+    kube.seconds = 60.0
+    await warnings.about("team", ["pod-a"])
+    clock.now += LONGEST_SECONDS + 0.1
     await warnings.about("team", ["pod-a"])
     assert kube.count() == {"list": 2}
 
