@@ -3,21 +3,21 @@
 - coalescing: adding a key that waits changes nothing; one that is being worked on runs once more afterwards
 - delayed: the earliest wish wins
 - backoff: a key that fails comes back after 1 s, 2 s, 4 s .. 5 min, with jitter; success resets it
-- fair: first come, first served, so that a key that keeps failing delays nobody else; one that is urgent goes before a
-  thousand others, not before all, so that a flood of them starves nobody
+- fair: first come, first served, so that a key that keeps failing delays nobody else; urgent keys go before the others,
+  but every fourth turn is another one's, so that a flood of them starves nobody
 """
 
 import asyncio
-import itertools
 import random
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 FIRST_BACKOFF = 1.0
 LAST_BACKOFF = 300.0
-HEAD_START = 1000
-"""How many keys that wait already an urgent one overtakes."""
+TURNS = 4
+"""Of so many, one belongs to those that are not urgent."""
 JITTER = 0.1
 """Share of a backoff that is added at random, so that what failed together does not come back together."""
 
@@ -38,8 +38,11 @@ class WorkQueue(Generic[K]):
 
     def __init__(self, jitter: Callable[[], float] = random.random) -> None:
         self._jitter = jitter
-        self._ready: asyncio.PriorityQueue[tuple[int, int, K | None]] = asyncio.PriorityQueue()
-        self._count = itertools.count()
+        self._urgent: deque[K] = deque()
+        self._others: deque[K] = deque()
+        self._ready = asyncio.Semaphore(0)
+        """One for each key in either, and at the end one for each worker."""
+        self._turn = 0
         self._waiting: dict[K, float] = {}
         self._working: set[K] = set()
         self._again: set[K] = set()
@@ -76,7 +79,8 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
         elif key not in self._waiting:
             self._waiting[key] = time.monotonic()
-            self._put(key, HEAD_START if urgent else 0)
+            (self._urgent if urgent else self._others).append(key)
+            self._ready.release()
 
     def add_after(self, key: K, delay: float) -> None:
         """Work on this key after so many seconds, unless it is due earlier."""
@@ -104,14 +108,15 @@ class WorkQueue(Generic[K]):
         for timer in self._timers.values():
             timer.cancel()
         for _ in self._tasks:
-            self._put(None, 0)
+            self._ready.release()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=grace)
             for task in late:
                 task.cancel()
 
     async def _work(self, handle: Callable[[K], Awaitable[float | None]]) -> None:
-        while not self._stopping and (key := (await self._ready.get())[-1]) is not None:
+        while await self._ready.acquire() and not self._stopping:
+            key = self._next()
             self._waiting.pop(key, None)
             self._working.add(key)
             try:
@@ -122,9 +127,10 @@ class WorkQueue(Generic[K]):
                     self._again.discard(key)
                     self.add(key)
 
-    def _put(self, key: K | None, ahead: int) -> None:
-        number = next(self._count)
-        self._ready.put_nowait((number - ahead, number, key))
+    def _next(self) -> K:
+        self._turn += 1
+        first, second = (self._others, self._urgent) if self._turn % TURNS == 0 else (self._urgent, self._others)
+        return (first or second).popleft()
 
     async def _work_on(self, key: K, handle: Callable[[K], Awaitable[float | None]]) -> None:
         try:

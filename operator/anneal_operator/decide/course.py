@@ -209,9 +209,10 @@ def _pause(view: View, status: FineTuneJobStatus, stage: Stage) -> float:
 def _shared(view: View) -> tuple[Manifest, ...]:
     """What all stages share, as far as it is not there."""
     owner, spec, run = view.owner, view.spec, view.run.id
-    wanted = (run_children.workspace(owner, spec, run), run_children.config_map(owner, spec, run))
+    wanted = ((run_children.workspace_name, run_children.workspace),
+              (run_children.config_map_name, run_children.config_map))
     there = {objects.name(obj) for obj in (*view.children.claims, *view.children.config_maps)}
-    return tuple(manifest for manifest in wanted if objects.name(manifest) not in there)
+    return tuple(make(owner, spec, run) for name, make in wanted if name(owner, run) not in there)
 
 
 def _children(view: View, stage: Stage, attempt: int, settings: PodSettings) -> tuple[Manifest, ...]:

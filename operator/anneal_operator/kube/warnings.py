@@ -16,8 +16,8 @@ from anneal_operator.kube.shared import Shared
 FRESH_SECONDS = 5.0
 """So old may an answer be; shorter than the pause between two looks at one resource."""
 SHARE = 0.05
-"""Of the time, at most, is the API server busy with these lists, those of all namespaces together: the longer they take,
-the longer an answer serves."""
+"""Of the time, at most, is the API server busy with these lists, those of all namespaces together: the longer they
+take, the longer an answer serves."""
 LONGEST_SECONDS = 120.0
 """But no longer than this: a reason must not come too late to matter."""
 

@@ -4,6 +4,7 @@ import json
 import math
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -84,16 +85,40 @@ def handler() -> type[Handler]:
     return type("OwnHandler", (Handler,), own)
 
 
-@pytest.fixture
-def url(handler: type[Handler], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@contextmanager
+def serving(*servers: ThreadingHTTPServer) -> Iterator[str]:
+    """The URL of the first one."""
+    threads = [threading.Thread(target=server.serve_forever) for server in servers]
+    for thread in threads:
+        thread.start()
+    try:
+        yield f"http://127.0.0.1:{servers[0].server_port}"
+    finally:
+        for server, thread in zip(servers, threads, strict=True):
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+
+def neighbours(first: type[Handler], second: type[Handler]) -> tuple[ThreadingHTTPServer, ThreadingHTTPServer]:
+    """On two ports that follow each other."""
+    while True:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), first)
+        try:
+            return server, ThreadingHTTPServer(("127.0.0.1", server.server_port + 1), second)
+        except OSError:  # the next port is somebody else's
+            server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "_POLL_SECONDS", 0.01)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+
+
+@pytest.fixture
+def url(handler: type[Handler]) -> Iterator[str]:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield url
 
 
 def prepared_world(tmp_path: Path, **changes: Any) -> tuple[World, RunSpec, Places]:
@@ -146,21 +171,14 @@ def test_without_prompts_only_perplexity_is_measured(url: str, tmp_path: Path) -
     assert scores.perplexity is not None
 
 
-def test_each_model_may_have_a_server_of_its_own(handler: type[Handler], url: str) -> None:
-    first_port = int(url.rpartition(":")[2])
-    handler.models = ["base"]
-    second = ThreadingHTTPServer(("127.0.0.1", first_port + 1), type("Other", (Handler,), {"models": ["tuned"]}))
-    thread = threading.Thread(target=second.serve_forever)
-    thread.start()
-    try:
+def test_each_model_may_have_a_server_of_its_own() -> None:
+    one, other = (type("Own", (Handler,), {"models": [name]}) for name in ("base", "tuned"))
+    servers = neighbours(one, other)
+    with serving(*servers) as url:
         found = find_engines(url, ("base", "tuned"), wait_seconds=10)
-    finally:
-        second.shutdown()
-        thread.join()
-        second.server_close()
 
     assert found["base"] == Engine(url, "base")
-    assert found["tuned"].url.endswith(f":{first_port + 1}")
+    assert found["tuned"].url.endswith(f":{servers[1].server_port}")
 
 
 def test_a_model_that_never_comes_is_named(handler: type[Handler], url: str) -> None:

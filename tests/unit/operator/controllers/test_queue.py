@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from anneal_operator.controllers.queue import HEAD_START, LAST_BACKOFF, Retry, WorkQueue
+from anneal_operator.controllers.queue import LAST_BACKOFF, Retry, WorkQueue
 from tests.unit.operator.virtual_time import run
 
 Handle = Callable[[str], Awaitable[float | None]]
@@ -218,21 +218,19 @@ def test_depth_counts_what_waits_for_a_worker() -> None:
     assert run(scene()) == (2, 7.0, False)
 
 
-def test_an_urgent_key_overtakes_those_that_wait_but_not_for_ever() -> None:
+def test_urgent_keys_go_before_the_others_but_each_fourth_turn_is_another_one_s() -> None:
     async def scene() -> list[str]:
         diary = Diary()
         queue: WorkQueue[str] = WorkQueue()
-        for number in range(HEAD_START):
-            queue.add(f"early-{number}")
-        queue.add("urgent", urgent=True)
-        for number in range(HEAD_START):
-            queue.add(f"late-{number}", urgent=True)
+        for number in range(3):
+            queue.add(f"other-{number}")
+        for number in range(7):
+            queue.add(f"urgent-{number}", urgent=True)
         queue.start(1, diary.handle)
         await asyncio.sleep(1)
+        assert queue.idle
         await queue.stop(1)
         return [key for _, key in diary.entries]
 
-    order = run(scene())
-    assert order[0] == "early-0", "a thousand later, it has the first place"
-    assert order.index("urgent") < order.index("early-1")
-    assert order.index("early-1") < order.index("late-5")
+    assert run(scene()) == ["urgent-0", "urgent-1", "urgent-2", "other-0",
+                            "urgent-3", "urgent-4", "urgent-5", "other-1", "urgent-6", "other-2"]
