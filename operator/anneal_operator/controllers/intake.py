@@ -136,7 +136,8 @@ class Intake:
             try:
                 await self._watch(kind, namespace)
             except KubeError as error:
-                log.warning("a watch ended: %s", error)
+                # Once is usual: it expires, or its kind is so quiet that not even a bookmark comes.
+                log.log(logging.INFO if pause == FIRST_PAUSE else logging.WARNING, "a watch ended: %s", error)
             pause = FIRST_PAUSE if self._told.get((kind, namespace)) != began else min(2 * pause, LAST_PAUSE)
             await asyncio.sleep(pause * _jittered())
 
