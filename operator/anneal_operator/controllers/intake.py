@@ -18,7 +18,7 @@ from anneal_operator.decide.facts import Object
 from anneal_operator.desired.names import CHILD_SELECTOR
 from anneal_operator.kube.client import KubeClient
 from anneal_operator.kube.errors import Expired, KubeError
-from anneal_operator.kube.kinds import CHILDREN, RESOURCES, Kind, meta
+from anneal_operator.kube.kinds import CHILDREN, RESOURCES, WATCHED, Kind, meta
 
 RETRY_SECONDS = 10.0
 EARLY = (5.0, 30.0)
@@ -83,12 +83,12 @@ class Intake:
         LIST fails.
         """
         for namespace in self._namespaces:
-            for kind in (*RESOURCES, *CHILDREN):
+            for kind in WATCHED:
                 self._told[kind, namespace] = await self._list(kind, namespace, _no_news)
         for key in self._store.by_urgency():
             self._queue.add(key)
 
-    async def resync(self, kinds: Iterable[Kind] = (*RESOURCES, *CHILDREN)) -> None:
+    async def resync(self, kinds: Iterable[Kind] = WATCHED) -> None:
         """Make the store equal to LISTs, and enqueue what differs. Raises a KubeError when a LIST fails."""
         for namespace in self._namespaces:
             for kind in kinds:
@@ -107,7 +107,7 @@ class Intake:
         while True:
             # Operators of many clusters behind one front end must not LIST at the same moment.
             await asyncio.sleep(seconds * _jittered())
-            await self._try_to_resync((*RESOURCES, *CHILDREN))
+            await self._try_to_resync(WATCHED)
             self._metrics.resyncs.inc()
 
     async def _look_behind_kopf(self) -> None:

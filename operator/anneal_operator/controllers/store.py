@@ -15,7 +15,6 @@ from typing import TypeVar
 from anneal_operator.decide.facts import Children, Object
 from anneal_operator.desired.names import LABEL_KIND, LABEL_NAME, LABEL_UID
 from anneal_operator.kube.kinds import (
-    CHILDREN,
     CLAIM,
     CONFIG_MAP,
     DEPLOYMENT,
@@ -25,6 +24,7 @@ from anneal_operator.kube.kinds import (
     POD,
     RESOURCES,
     SERVICE,
+    WATCHED,
     Kind,
     label,
     meta,
@@ -85,7 +85,7 @@ class Store:
     """Objects by kind, namespace and name; children also by the uid of their owner."""
 
     def __init__(self) -> None:
-        self._objects: dict[str, dict[tuple[str, str], _Packed]] = {k.name: {} for k in (*RESOURCES, *CHILDREN)}
+        self._objects: dict[str, dict[tuple[str, str], _Packed]] = {k.name: {} for k in WATCHED}
         self._by_owner: defaultdict[str, set[_Place]] = defaultdict(set)
         self._referrers: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
 

@@ -50,7 +50,9 @@ RESOURCES: Final = (FINETUNEJOB, MODELDEPLOYMENT)
 """Our own kinds."""
 CHILDREN: Final = (JOB, POD, CLAIM, CONFIG_MAP, DEPLOYMENT, SERVICE)
 """The kinds of their children."""
-BY_NAME: Final = {kind.name: kind for kind in (*RESOURCES, *CHILDREN, EVENT)}
+WATCHED: Final = (*RESOURCES, *CHILDREN)
+"""All that the store holds."""
+BY_NAME: Final = {kind.name: kind for kind in (*WATCHED, EVENT)}
 
 
 def meta(obj: Object) -> dict[str, Any]:
