@@ -1,13 +1,15 @@
-"""The simulated node: pods of held stages run until they are let go, many pods move at a time."""
+"""The simulated node: pods of held stages run until they are let go, and many pods and claims move at a time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from anneal_operator.desired.names import LABEL_NAME, LABEL_STAGE
 from tests.rig.api import Api, Object
-from tests.rig.player import Player
+from tests.rig.player import CLAIM, Player, volume_of
 
 AT_ONCE = 16
+BOUND = "pv.kubernetes.io/bind-completed"
+"""What the scheduler believes about a claim."""
 
 
 class Kubelet(Player):
@@ -44,3 +46,14 @@ class Kubelet(Player):
         meta = pod["metadata"]
         body = {"metadata": {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}, "status": status}
         await self.api.patch("Pod", meta["namespace"], meta["name"], body, "status")
+
+    async def _bind(self, claim: Object) -> None:
+        meta, spec = claim["metadata"], claim["spec"]
+        if spec.get("volumeName"):
+            return
+        volume = await self.api.create(volume_of(claim))
+        whole = {"metadata": {"uid": meta["uid"], "annotations": {BOUND: "yes"}},
+                 "spec": {"volumeName": volume["metadata"]["name"]}}
+        status = {"phase": "Bound", "accessModes": spec["accessModes"], "capacity": spec["resources"]["requests"]}
+        await self.api.patch(CLAIM, meta["namespace"], meta["name"], whole)
+        await self.api.patch(CLAIM, meta["namespace"], meta["name"], {"status": status}, "status")

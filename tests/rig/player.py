@@ -17,6 +17,7 @@ from tests.rig.api import Api, ApiError, Object, path_of
 from tests.rig.results import stage_result
 
 NODE = "sim-0"
+CLAIM = "PersistentVolumeClaim"
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,30 @@ def default_script(pod: Object) -> End:
     if not (stage := _stage(pod)):
         return End(None)
     return End(0, json.dumps(stage_result(stage, pod["metadata"]["labels"]["anneal.dev/uid"])))
+
+
+def volume_of(claim: Object) -> Object:
+    """A volume that is meant for this claim and no other."""
+    meta, spec = claim["metadata"], claim["spec"]
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"sim-{meta['uid']}"},
+        "spec": {
+            "capacity": spec["resources"]["requests"],
+            "accessModes": spec["accessModes"],
+            "storageClassName": spec.get("storageClassName", ""),
+            "hostPath": {"path": "/nowhere"},
+            "persistentVolumeReclaimPolicy": "Delete",
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": CLAIM,
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "uid": meta["uid"],
+            },
+        },
+    }
 
 
 @dataclass
@@ -84,7 +109,7 @@ class Player:
             group.create_task(self._heartbeat())
             for namespace in self.namespaces:
                 group.create_task(self._follow("Pod", namespace, self.play_pod))
-                group.create_task(self._follow("PersistentVolumeClaim", namespace, self._bind))
+                group.create_task(self._follow(CLAIM, namespace, self._bind))
 
     async def release(self, namespace: str, stage: str) -> None:
         """Let the held pods of a stage end."""
@@ -233,29 +258,9 @@ class Player:
         ]
 
     async def _bind(self, claim: Object) -> None:
-        if claim.get("status", {}).get("phase") == "Bound" or claim["spec"].get("volumeName"):
-            return
-        meta = claim["metadata"]
-        volume = {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": f"sim-{meta['uid']}"},
-            "spec": {
-                "capacity": claim["spec"]["resources"]["requests"],
-                "accessModes": claim["spec"]["accessModes"],
-                "storageClassName": claim["spec"].get("storageClassName", ""),
-                "hostPath": {"path": "/nowhere"},
-                "persistentVolumeReclaimPolicy": "Delete",
-                "claimRef": {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "namespace": meta["namespace"],
-                    "name": meta["name"],
-                    "uid": meta["uid"],
-                },
-            },
-        }
-        await self.api.create(volume)
+        """Make the volume as a provisioner would; the controller-manager does the rest."""
+        if not (claim.get("status", {}).get("phase") == "Bound" or claim["spec"].get("volumeName")):
+            await self.api.create(volume_of(claim))
 
     async def node(self, name: str) -> None:
         """Register a node, or say once more that it is ready."""
