@@ -23,8 +23,9 @@ BACKOFF_SECONDS = 10.0
 POLL_SECONDS = 10.0
 """How often the world is asked whether it is ready now, and a train pod how far it is."""
 SETTLE_SECONDS = 2.0
-CHECK_SECONDS = 60.0
-"""How often a quiet run is looked at: for its deadline, and for what no event told."""
+CHECK_SECONDS = 600.0
+"""How often a run is looked at that only its pod, its spec and its deadline move. Events tell of the first two, and
+LISTs of what they left out; ten thousand that are looked at once a minute take a third of a core."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,7 @@ def _start(view: View, status: FineTuneJobStatus, stage: Stage, settings: PodSet
         return (fail(view, status, stage, refusal) if refusal.terminal
                 else _waiting(status, stage, refusal, creates=creates))
     status = begun(view, status, stage, creates[-1])
-    return Move(status, Outlook("working", Reason.RUNNING, get(status, stage).message), creates, CHECK_SECONDS)
+    return Move(status, Outlook("working", Reason.RUNNING, get(status, stage).message), creates, POLL_SECONDS)
 
 
 def _refusal(view: View, creates: tuple[Manifest, ...]) -> Verdict | None:
@@ -231,13 +232,14 @@ def _wait(view: View, status: FineTuneJobStatus, stage: Stage, seen: Sight) -> M
     status = put(status, stage, state="Running", reason=seen.reason, message=text)
     poll = interval(objects.parse_time(get(status, stage).start_time), view.now).total_seconds()
     requeue = {"settling": SETTLE_SECONDS, "waiting": poll}.get(seen.state, CHECK_SECONDS)
-    if stage is Stage.TRAIN or _pending(seen):
+    if stage is Stage.TRAIN or _moved_by_time(seen):
         requeue = min(requeue, poll)
     return Move(status, Outlook("working", seen.reason, text), _shared(view), _bounded(view, requeue))
 
 
-def _pending(seen: Sight) -> bool:
-    return seen.pod is None or objects.phase(seen.pod) == "Pending"
+def _moved_by_time(seen: Sight) -> bool:
+    """Does it come to be said that it takes too long to start, or to end?"""
+    return seen.pod is None or objects.phase(seen.pod) == "Pending" or objects.deleting(seen.pod)
 
 
 def _bounded(view: View, requeue: float) -> float:

@@ -10,6 +10,7 @@ from anneal_api.finetunejob_status import ProgressStatus
 from anneal_api.run import Stage, parse_progress
 from anneal_operator.decide import progress
 from anneal_operator.decide.classify import VOLUME_PATIENCE
+from anneal_operator.decide.course import CHECK_SECONDS
 from anneal_operator.decide.progress import EVERY
 from anneal_operator.decide.sight import JOB_PATIENCE, POD_PATIENCE
 from anneal_operator.desired.stage import claims_of
@@ -221,6 +222,16 @@ def test_what_lasts_is_looked_at_more_seldom() -> None:
     read = ProgressStatus(time=timestamp(world.now - timedelta(seconds=20)))
     assert progress.due(read, world.now - timedelta(minutes=5), world.now)
     assert not progress.due(read, since, world.now)
+
+
+def test_a_pod_that_runs_is_left_alone_until_something_is_due() -> None:
+    """Ten thousand of them looked at once a minute would be a third of a core; events tell what happens to them."""
+    world = at_stage("prepare")
+    assert world.step().requeue_after == CHECK_SECONDS
+    world.resource["spec"]["deadline"] = "5m"
+    assert world.step().requeue_after == pytest.approx(301, abs=5)
+    world.of("Pod")[0]["metadata"]["deletionTimestamp"] = timestamp(world.now)
+    assert world.step().requeue_after == 10.0, "that its node does not end it must be said in time"
 
 
 def test_claims_are_asked_for_before_the_run_and_not_after() -> None:

@@ -234,7 +234,8 @@ class World:
             if until and until(self):
                 return self
             moved = self.play()
-            self.now += timedelta(seconds=max(1.0, plan.requeue_after or 1.0))
+            # An event tells of what moved; nothing but the time of the next pass tells of what did not.
+            self.now += timedelta(seconds=1.0 if moved else max(1.0, plan.requeue_after or 1.0))
             quiet = not moved and json.dumps([self.status, sorted(map(str, self.objects))]) == before
             if not until and quiet and plan.requeue_after is None:
                 return self
