@@ -1,22 +1,25 @@
 """The simulated node: pods of held stages run until they are let go, and many pods and claims move at a time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from anneal_operator.desired.names import LABEL_NAME, LABEL_STAGE
 from tests.rig.api import Api, Object
-from tests.rig.player import CLAIM, Player, volume_of
+from tests.rig.player import CLAIM, Player
 
 AT_ONCE = 16
 BOUND = "pv.kubernetes.io/bind-completed"
 """What the scheduler believes about a claim."""
+VOLUME = "sim"
+"""Of all claims: nothing is ever mounted."""
 
 
 class Kubelet(Player):
     """A player for thousands of pods: it does not wait for one before it turns to the next."""
 
-    def __init__(self, api: Api, namespaces: tuple[str, ...]) -> None:
-        super().__init__(api, namespaces)
+    def __init__(self, api: Api, namespaces: tuple[str, ...], nodes: int) -> None:
+        super().__init__(api, namespaces, nodes=nodes)
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._moving: set[asyncio.Task[None]] = set()
         self.free: set[str] = set()
@@ -30,6 +33,15 @@ class Kubelet(Player):
     async def _move(self, act: Callable[[Object], Awaitable[None]], item: Object) -> None:
         async with self._gate:
             await super()._quietly(act, item)
+
+    @contextlib.asynccontextmanager
+    async def playing(self) -> AsyncIterator[None]:
+        await self.api.create({
+            "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": VOLUME},
+            "spec": {"capacity": {"storage": "1Pi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "",
+                     "hostPath": {"path": "/nowhere"}}})
+        async with super().playing():
+            yield
 
     async def let_go(self, names: Iterable[str], namespaces: Iterable[str], stage: str) -> None:
         """Let the held pods of a stage end that belong to these resources."""
@@ -51,9 +63,7 @@ class Kubelet(Player):
         meta, spec = claim["metadata"], claim["spec"]
         if spec.get("volumeName"):
             return
-        volume = await self.api.create(volume_of(claim))
-        whole = {"metadata": {"uid": meta["uid"], "annotations": {BOUND: "yes"}},
-                 "spec": {"volumeName": volume["metadata"]["name"]}}
+        whole = {"metadata": {"uid": meta["uid"], "annotations": {BOUND: "yes"}}, "spec": {"volumeName": VOLUME}}
         status = {"phase": "Bound", "accessModes": spec["accessModes"], "capacity": spec["resources"]["requests"]}
         await self.api.patch(CLAIM, meta["namespace"], meta["name"], whole)
         await self.api.patch(CLAIM, meta["namespace"], meta["name"], {"status": status}, "status")

@@ -18,6 +18,7 @@ from tests.rig.api import Api, path_of
 from tests.rig.world import finetunejob
 
 IN_NAMESPACE = 1000
+ON_NODE = 500
 MANY = "ftj"
 """Names of those whose life is measured begin so."""
 CROWD = 100
@@ -43,6 +44,11 @@ class Load:
         return tuple(f"team-{n}" for n in range((self.count - 1) // IN_NAMESPACE + 1))
 
     @property
+    def nodes(self) -> int:
+        """So many that the scheduler has no node with thousands of pods, which no cluster has either."""
+        return (self.count - 1) // ON_NODE + 1
+
+    @property
     def names(self) -> tuple[str, ...]:
         """In order of their creation; the first ones go to their end."""
         return tuple(f"{MANY}-{number}" for number in range(self.count))
@@ -60,7 +66,7 @@ async def run(make: MakeContender, load: Load, quiet: float, folder: Path, say: 
     namespaces = load.namespaces
     folder.mkdir(parents=True, exist_ok=True)
     with AuditedPlane(folder) as plane:
-        async with prepared(plane, namespaces) as api, (node := Kubelet(api, namespaces)).playing():
+        async with prepared(plane, namespaces) as api, (node := Kubelet(api, namespaces, load.nodes)).playing():
             contender = make(await contender_kubeconfig(api, plane), folder / "contender.log")
             course = Course(api, node, plane.audit_log, contender, load, quiet, say)
             try:

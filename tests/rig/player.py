@@ -47,30 +47,6 @@ def default_script(pod: Object) -> End:
     return End(0, json.dumps(stage_result(stage, pod["metadata"]["labels"]["anneal.dev/uid"])))
 
 
-def volume_of(claim: Object) -> Object:
-    """A volume that is meant for this claim and no other."""
-    meta, spec = claim["metadata"], claim["spec"]
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": f"sim-{meta['uid']}"},
-        "spec": {
-            "capacity": spec["resources"]["requests"],
-            "accessModes": spec["accessModes"],
-            "storageClassName": spec.get("storageClassName", ""),
-            "hostPath": {"path": "/nowhere"},
-            "persistentVolumeReclaimPolicy": "Delete",
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": CLAIM,
-                "namespace": meta["namespace"],
-                "name": meta["name"],
-                "uid": meta["uid"],
-            },
-        },
-    }
-
-
 @dataclass
 class Player:
     """Runs until cancelled. `hold` keeps pods of these stages running until they are released."""
@@ -258,9 +234,29 @@ class Player:
         ]
 
     async def _bind(self, claim: Object) -> None:
-        """Make the volume as a provisioner would; the controller-manager does the rest."""
-        if not (claim.get("status", {}).get("phase") == "Bound" or claim["spec"].get("volumeName")):
-            await self.api.create(volume_of(claim))
+        if claim.get("status", {}).get("phase") == "Bound" or claim["spec"].get("volumeName"):
+            return
+        meta = claim["metadata"]
+        volume = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": f"sim-{meta['uid']}"},
+            "spec": {
+                "capacity": claim["spec"]["resources"]["requests"],
+                "accessModes": claim["spec"]["accessModes"],
+                "storageClassName": claim["spec"].get("storageClassName", ""),
+                "hostPath": {"path": "/nowhere"},
+                "persistentVolumeReclaimPolicy": "Delete",
+                "claimRef": {
+                    "apiVersion": "v1",
+                    "kind": CLAIM,
+                    "namespace": meta["namespace"],
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                },
+            },
+        }
+        await self.api.create(volume)
 
     async def node(self, name: str) -> None:
         """Register a node, or say once more that it is ready."""
