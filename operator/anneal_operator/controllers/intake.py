@@ -30,6 +30,9 @@ LAST_PAUSE = 10.0
 """Seconds until a watch that ended begins anew; it doubles while none tells anything."""
 SOME = 20
 """Objects that are put away at a stretch: a few milliseconds."""
+RESYNC_SHARE = 0.2
+"""Of the time that a resync takes, what it works: new resources must not wait for it. All of ten thousand, read in one
+go, take as long as after a start, half a minute."""
 JITTER = 0.1
 
 Differs = Callable[[Kind, Object, bool], None]
@@ -92,7 +95,7 @@ class Intake:
         """Make the store equal to LISTs, and enqueue what differs. Raises a KubeError when a LIST fails."""
         for namespace in self._namespaces:
             for kind in kinds:
-                await self._list(kind, namespace, self._missed)
+                await self._list(kind, namespace, self._missed, share=RESYNC_SHARE)
 
     async def run(self, seconds: float) -> None:
         """Watch, for ever, and compare with LISTs about every so many seconds."""
@@ -158,13 +161,15 @@ class Intake:
             del self._told[place]
             raise
 
-    async def _list(self, kind: Kind, namespace: str | None, differs: Differs) -> int:
+    async def _list(self, kind: Kind, namespace: str | None, differs: Differs, share: float = 1.0) -> int:
         """Put what is there into the store; returns as of which version that is.
 
-        Page by page: all pods of ten thousand runs at once would take more memory than everything else.
+        Page by page: all pods of ten thousand runs at once would take more memory than everything else. After each
+        comes a pause, so that no more than this share of the time is worked.
         """
         listed: set[tuple[str, str]] = set()
-        version = 0
+        version, clock = 0, asyncio.get_running_loop().time
+        began = clock()
         async for page in self._client.pages(kind, namespace, labels=CHILD_SELECTOR if kind in CHILDREN else ""):
             version = page.version
             for number, obj in enumerate(page.items):
@@ -173,6 +178,8 @@ class Intake:
                 listed.add((meta(obj)["namespace"], meta(obj)["name"]))
                 if self._store.put(kind, obj):
                     differs(kind, obj, False)
+            await asyncio.sleep((clock() - began) * (1 / share - 1))
+            began = clock()
         for ghost in self._store.prune(kind, namespace, listed, version):
             differs(kind, ghost, True)
         return version

@@ -1,18 +1,19 @@
 """What an event or a resync puts into the queue, and when resyncs come."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
 
 import pytest
 
 from anneal_operator.controllers.health import PATIENCE, WatchHealth
-from anneal_operator.controllers.intake import Intake
+from anneal_operator.controllers.intake import RESYNC_SHARE, Intake
 from anneal_operator.controllers.metrics import Metrics
 from anneal_operator.controllers.queue import WorkQueue
 from anneal_operator.controllers.store import Key, Store
 from anneal_operator.decide.facts import Object
+from anneal_operator.kube.client import Listing
 from anneal_operator.kube.errors import Expired, Unavailable
-from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, FINETUNEJOB, JOB, MODELDEPLOYMENT, Kind, meta
+from anneal_operator.kube.kinds import CLAIM, CONFIG_MAP, FINETUNEJOB, JOB, MODELDEPLOYMENT, WATCHED, Kind, meta
 from tests.fakes import FakeKube
 from tests.unit.operator.controllers.scene import Scene
 from tests.unit.operator.virtual_time import run
@@ -150,6 +151,29 @@ def test_resyncs_come_regularly_and_the_resources_are_looked_at_whenever_kopf_ha
     looks = run(course())
     assert [kinds for _, kinds in looks] == [2, 2, 8, 2]
     assert [at for at, _ in looks] == [5, 35, pytest.approx(800, rel=0.11), 1001]
+
+
+def test_a_resync_leaves_most_of_its_time_to_others() -> None:
+    """Here a page takes its time until it comes: at most a fifth of a resync is spent on pages."""
+
+    class Slow(FakeKube):
+        async def pages(self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = "",
+                        ) -> AsyncGenerator[Listing, None]:
+            for number in range(3):
+                await asyncio.sleep(2)
+                yield Listing((), number)
+
+    async def course() -> tuple[float, float]:
+        intake = Intake(Slow(), Store(), Noted(), WatchHealth(), Metrics(), (), lambda uid: None)
+        loop = asyncio.get_running_loop()
+        await intake.fill()
+        filled = loop.time()
+        await intake.resync([JOB])
+        return filled, loop.time() - filled
+
+    filled, resynced = run(course())
+    assert filled == len(WATCHED) * 3 * 2, "at the start nothing else is to be done"
+    assert resynced == pytest.approx(3 * 2 / RESYNC_SHARE)
 
 
 class Watched:
