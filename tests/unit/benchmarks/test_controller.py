@@ -83,7 +83,7 @@ class Pods(Api):
 
 async def test_only_the_pods_of_those_that_are_let_go_come_to_their_end() -> None:
     api = Pods(["ftj-0", "ftj-1", "ftj-2"])
-    node = Kubelet(api, ("team-0",))
+    node = Kubelet(api, ("team-0",), nodes=1)
     node.script, node.hold = (lambda pod: End(0)), {"prepare"}
     await node.let_go({"ftj-1"}, ("team-0",), "prepare")
     for _ in range(10):
