@@ -35,7 +35,8 @@ def _spread(seconds: list[float]) -> str:
 
 def controller(results: Path) -> str:
     """Many resources at once, beside a twin."""
-    found = [entry for name in ("1000", "300-at-10", "10000", "10000-at-10") if (entry := load(results, f"controller-{name}"))]
+    courses = ("1000", "300-at-10", "10000", "10000-at-10")
+    found = [entry for name in courses if (entry := load(results, f"controller-{name}"))]
     return "\n\n".join(map(_race, found)) or NOTHING
 
 
