@@ -39,7 +39,11 @@ class Detokenizer:
 
 
 class StopFilter:
-    """Ends a text before the first stop string in it, wherever tokens begin and end."""
+    """Ends a text before the stop string that is complete first, wherever tokens begin and end.
+
+    Of several that end together the longest counts. One that begins earlier but ends later does not: the answer is
+    over before anybody could know of it.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
@@ -48,9 +52,10 @@ class StopFilter:
     def feed(self, text: str) -> tuple[str, bool]:
         """What may be given out now, and whether a stop string was met."""
         self._held += text
-        ends = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        if ends:
-            done, self._held = self._held[:min(ends)], ""
+        met = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if met:
+            _, begin = min(met)
+            done, self._held = self._held[:begin], ""
             return done, True
         keep = self._beginning()
         done, self._held = self._held[:len(self._held) - keep], self._held[len(self._held) - keep:]
