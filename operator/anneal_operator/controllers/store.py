@@ -4,13 +4,14 @@ Only for finding out what to do. Whatever deletes reads the object live first, a
 are kept as compressed JSON, without what nobody reads: as dictionaries they would take thirty times the memory.
 """
 
-import json
 import sys
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
+
+import orjson
 
 from anneal_operator.decide.facts import Children, Object
 from anneal_operator.desired.names import LABEL_KIND, LABEL_NAME, LABEL_UID
@@ -71,13 +72,13 @@ class _Packed:
 
     @staticmethod
     def of(kind: Kind, obj: Object) -> "_Packed":
-        text = zlib.compress(json.dumps(trim(kind, obj), separators=(",", ":"), ensure_ascii=False).encode(), FASTEST)
+        text = zlib.compress(orjson.dumps(trim(kind, obj)), FASTEST)
         phase = str((obj.get("status") or {}).get("phase", "")) if kind in RESOURCES else ""
         # All children of a resource share one copy of its uid.
         return _Packed(resource_version(obj), str(meta(obj)["uid"]), sys.intern(label(obj, LABEL_UID)), phase, text)
 
     def unpack(self) -> Object:
-        result: Object = json.loads(zlib.decompress(self.text))
+        result: Object = orjson.loads(zlib.decompress(self.text))
         return result
 
 

@@ -5,7 +5,6 @@ Generated model classes cost much time and memory per object and drop fields the
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import random
@@ -15,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import orjson
 from kubernetes.aio import config as loader
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
@@ -122,7 +122,7 @@ class AioKubeClient:
                 if response.status != 200:
                     raise self._failure(what, response.status, response.headers, await response.read())
                 async for line in response.content:
-                    yield _change(what, kind, json.loads(line))
+                    yield _change(what, kind, orjson.loads(line))
 
     async def create(self, kind: Kind, manifest: Object) -> Object:
         path = kind.path(meta(manifest)["namespace"])
@@ -228,7 +228,7 @@ class AioKubeClient:
 
 
 def _parsed(data: bytes) -> Object:
-    result: Object = json.loads(data)
+    result: Object = orjson.loads(data)
     meta(result).pop("managedFields", None)
     return result
 
