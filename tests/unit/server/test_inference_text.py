@@ -32,7 +32,7 @@ def first_stop(text: str, stops: list[str]) -> int | None:
 @example(text="aca", stops=["c", "aca"], cuts=[])
 @example(text="aca", stops=["c", "aca"], cuts=[2])
 @example(text="ab", stops=["b", "ab"], cuts=[])
-def test_a_text_ends_before_the_stop_string_that_is_complete_first(text: str, stops: list[str], cuts: list[int]) -> None:
+def test_a_text_ends_before_the_first_complete_stop_string(text: str, stops: list[str], cuts: list[int]) -> None:
     edges = sorted({0, *(cut for cut in cuts if cut < len(text)), len(text)})
     given_out, met = "", False
     stop = StopFilter(stops)
